@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The records that the kernel side writes into ring buffers: the only place where
+ * they are written down. `npm run generate` turns this file into
+ * bpf/generated/wire.ts. Little-endian, naturally aligned, no implicit padding.
+ */
+#ifndef BACKSTITCH_WIRE_H
+#define BACKSTITCH_WIRE_H
+
+/* Kinds of records; 0 is never written. */
+#define WIRE_CONNECTION 1
+#define WIRE_DATA 2
+#define WIRE_CLOSE 3
+#define WIRE_PROCESS_FORK 16
+#define WIRE_PROCESS_EXEC 17
+#define WIRE_PROCESS_EXIT 18
+#define WIRE_LISTEN 19
+
+/* struct wire_data.flags */
+#define DATA_SEND 0x01		/* written by the process; otherwise read by it */
+#define DATA_NO_PAYLOAD 0x02	/* sendfile, splice, io_uring: bytes moved, buffer unknown */
+#define DATA_TRIGGER_CONNECT 0x04 /* trigger_* were taken when the connection was opened */
+#define DATA_SLEPT 0x08		/* the thread slept between the trigger and this send */
+#define DATA_SHED 0x10		/* the connection is shed: no more records but its close */
+
+/* struct wire_connection.flags */
+#define CONNECTION_OPENED 0x01	/* this host's process called connect() while watched */
+
+struct wire_header {
+	__u16 kind;
+	__u16 size; /* of the whole record, header and payload included, bytes */
+	__u32 cpu;
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+};
+
+/*
+ * Written before the first wire_data of a socket. local_start and remote_start are the
+ * sequence numbers of the first byte of either stream (kernel.md fact 3); the side that
+ * opened the connection reads its local_start one too low (its SYN is counted), which
+ * userspace corrects by role.
+ */
+struct wire_connection {
+	struct wire_header header;
+	__u64 socket; /* socket cookie: unique until reboot */
+	__u32 tgid;
+	__u32 netns; /* inode number */
+	__u64 cgroup_id;
+	__u32 local_start;
+	__u32 remote_start;
+	__u8 local_address[16]; /* IPv4 in the first four bytes, network order */
+	__u8 remote_address[16];
+	__u16 local_port; /* host order */
+	__u16 remote_port;
+	__u8 family; /* 4 or 6 */
+	__u8 flags;
+	__u16 protocol; /* the kernel's classification: a WIRE_PROTOCOL_ value */
+};
+
+#define WIRE_PROTOCOL_UNKNOWN 0
+#define WIRE_PROTOCOL_HTTP1 1
+
+/*
+ * One send or receive of `length` bytes on a classified connection. `position` is the
+ * offset of its first byte in that direction's stream (64 bits: never wraps; for the
+ * opening side's sends one too high when the connection is older than the agent, see
+ * local_start). `captured` bytes of payload follow the struct.
+ *
+ * trigger: what this thread read last before this send (any watched socket), or before
+ * the connect() for the first send on a connection opened while watched. 0 if nothing.
+ */
+struct wire_data {
+	struct wire_header header;
+	__u64 socket;
+	__u64 position;
+	__u32 length;
+	__u16 captured;
+	__u8 flags;
+	__u8 reserved;
+	__u32 tgid;
+	__u32 tid;
+	__u64 trigger_socket;
+	__u64 trigger_position; /* end of that read: one past its last byte */
+	__u8 tail[8]; /* the last bytes of the call where captured < length, else 0 */
+};
+
+/* The socket is gone. Totals count what the watched process moved. */
+struct wire_close {
+	struct wire_header header;
+	__u64 socket;
+	__u64 sent; /* stream position reached, bytes */
+	__u64 received;
+	__u32 error; /* sk_err: ECONNRESET and others, 0 for an orderly end */
+	__u32 reserved;
+};
+
+/* fork: tgid is the new process, parent its parent. exec, exit: tgid. */
+struct wire_process {
+	struct wire_header header;
+	__u32 tgid;
+	__u32 parent;
+	__u64 start_time_ns; /* of the process, CLOCK_BOOTTIME as /proc/PID/stat */
+	__u32 selected; /* target number that the kernel inherited, 0 for none */
+	__u32 reserved;
+};
+
+struct wire_listen {
+	struct wire_header header;
+	__u32 tgid;
+	__u16 port;
+	__u16 family; /* 4 or 6 */
+};
+
+_Static_assert(sizeof(struct wire_header) == 16, "wire_header");
+_Static_assert(sizeof(struct wire_connection) == 88, "wire_connection");
+_Static_assert(sizeof(struct wire_data) == 72, "wire_data");
+_Static_assert(sizeof(struct wire_close) == 48, "wire_close");
+_Static_assert(sizeof(struct wire_process) == 40, "wire_process");
+_Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
+
+#endif

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Documented in docs/errors.md; a code is never used for something else. */
+export type ErrorCode =
+  | "BS_CONFIG"
+  | "BS_START"
+  | "BS_PRIVILEGE"
+  | "BS_KERNEL_UNSUPPORTED"
+  | "BS_EXPORT"
+  | "BS_INTERNAL";
+
+/** What went wrong, where, and what to do, in one message. */
+export class AgentError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly retryable?: boolean } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "AgentError";
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}

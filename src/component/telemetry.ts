@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type Fields = Readonly<Record<string, string | number | boolean>>;
+
+/** A component's log; its id and kind are added. One capitalised sentence plus fields. */
+export interface Logger {
+  debug(message: string, fields?: Fields): void;
+  info(message: string, fields?: Fields): void;
+  warn(message: string, fields?: Fields): void;
+  error(message: string, fields?: Fields): void;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** A monotonic count kept as a plain number: `add` costs one addition. */
+export interface Counter {
+  add(count: number): void;
+  readonly value: number;
+}
+
+/** How one of our own metrics is published. */
+export interface MetricOptions {
+  readonly description: string;
+  /** UCUM, for example `{span}`, `By`, `s`. */
+  readonly unit: string;
+}
+
+/**
+ * The agent's own metrics and log, under the Collector's names (`otelcol_…`). The labels of
+ * the component are given by the component itself (`receiver`, `exporter`, `processor`).
+ */
+export interface Telemetry {
+  readonly logger: Logger;
+  /** The same name and labels give the same counter. */
+  counter(name: string, options: MetricOptions, labels?: Labels): Counter;
+  /** `read` is called when the metrics are collected. Returns a function that removes the gauge. */
+  gauge(name: string, options: MetricOptions, read: () => number, labels?: Labels): () => void;
+  /** Like `gauge`, for a monotonic sum that something else counts (a BPF map). */
+  observedCounter(
+    name: string,
+    options: MetricOptions,
+    read: () => number,
+    labels?: Labels,
+  ): () => void;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What a pipeline carries. */
+export type Signal = "traces" | "metrics" | "logs" | "profiles";
+
+export const SIGNALS: readonly Signal[] = ["traces", "metrics", "logs", "profiles"];
+
+/**
+ * What became of a batch. `refused` was not taken and may be sent again when `retryable`;
+ * `dropped` was taken and lost on purpose (the reason is counted).
+ */
+export type Outcome =
+  | { readonly kind: "accepted" }
+  | {
+      readonly kind: "refused";
+      readonly retryable: boolean;
+      readonly message: string;
+      readonly retryAfterMs?: number;
+    }
+  | { readonly kind: "dropped"; readonly reason: string };
+
+/** Settled exactly once by whoever ends a batch's way; later calls are ignored. */
+export interface Receipt {
+  settle(outcome: Outcome): void;
+}
+
+/**
+ * The unit on every edge: OTLP bytes. `chunks` are bodies of the signal's
+ * `Export…ServiceRequest` message (repeated field 1: resource_spans, resource_metrics, …);
+ * any concatenation of them is one such message again, so batching is joining lists.
+ * Never empty. Whoever receives a batch must not write into `chunks`.
+ */
+export interface Batch {
+  readonly signal: Signal;
+  readonly chunks: readonly Uint8Array[];
+  /** Spans, data points, log records or profile samples. */
+  readonly items: number;
+  /** Sum of the chunks' lengths, bytes. */
+  readonly bytes: number;
+  /** Present when the producer waits for what becomes of the batch. */
+  readonly receipt?: Receipt;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * What a receiver knows about a span's place, for processor `span_stitch`: a bytes attribute
+ * `stitch.key`, the first attribute of the span, removed by the processor. Little-endian;
+ * ids are opaque bytes, as in OTLP. Layout (offset: field):
+ *
+ *  0 u8 version (1)   1 u8 role   2 u8 flags   3 u8 trigger kind
+ *  4 u32 server requests open on the thread that wrote the request, when it did (client role)
+ *  8 u8[8] the span's own id
+ * 16 u8[8] id of the span at the other end of the connection (same request, other role)
+ * 24 u8[8] id of the span whose message the thread read last before it wrote this request
+ * 32 u32 pid   36 u32 tid of the request's first byte
+ * 40 u8[16] trace id from the request's header   56 u8[8] span id from the header
+ */
+export const STITCH_KEY = "stitch.key";
+export const STITCH_KEY_BYTES = 64;
+export const STITCH_KEY_VERSION = 1;
+
+export const ROLE_CLIENT = 1;
+export const ROLE_SERVER = 2;
+
+/** This agent watches both ends of the connection: the other span will come. */
+export const KEY_PEER_OBSERVED = 0x01;
+/** The thread slept between the trigger and the request. */
+export const KEY_SLEPT = 0x02;
+/** The trigger was taken when the connection was opened. */
+export const KEY_AT_CONNECT = 0x04;
+/** The trigger's server request had no complete response yet when this request was written. */
+export const KEY_TRIGGER_OPEN = 0x08;
+/** Bytes 40–63 hold a trace context. */
+export const KEY_HEADER = 0x10;
+/** The request went out on the very connection whose response was the trigger. */
+export const KEY_SAME_CONNECTION = 0x20;
+
+export const TRIGGER_NONE = 0;
+/** The thread last read (part of) an incoming request: a server span of the same process. */
+export const TRIGGER_REQUEST = 1;
+/** The thread last read (part of) the response to an earlier outgoing request: a client span. */
+export const TRIGGER_RESPONSE = 2;
+
+/** Attributes that `span_stitch` writes on a span whose parent it found. */
+export const STITCH_EVIDENCE = "stitch.evidence";
+/** 0 to 1. */
+export const STITCH_CONFIDENCE = "stitch.confidence";
