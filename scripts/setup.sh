@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Brings a fresh Debian or Ubuntu machine to where the agent builds and runs. Does nothing, and
+# says nothing, when all is in place. Usage: scripts/setup.sh check|demo|test|bench
+#   check  JavaScript packages only: no privileges
+#   demo   what `npm start` needs: the native addon and the BPF objects
+#   test   the same plus the servers and programs that the tests drive
+#   bench  the same plus load generators
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+purpose=${1:-demo}
+node_version=24.21.0
+log=build/setup.log
+mkdir -p build
+: >"$log"
+
+fail() {
+	printf 'set-up: %s\n' "$1" >&2
+	shift
+	for line in "$@"; do printf '        %s\n' "$line" >&2; done
+	exit 1
+}
+
+# step TEXT COMMAND...: runs quietly; on failure shows the end of the log.
+step() {
+	local text=$1 started=$SECONDS
+	shift
+	printf '  %s … ' "$text" >&2
+	if "$@" >>"$log" 2>&1; then
+		printf 'done (%d s)\n' $((SECONDS - started)) >&2
+	else
+		printf 'failed\n\n' >&2
+		tail -n 25 "$log" >&2
+		fail "\"$text\" failed." "The complete log is build/setup.log."
+	fi
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- What only a human can mend -------------------------------------------------------------
+has npm || fail "npm is missing." "Install Node.js and npm, for example: apt-get install nodejs npm"
+if [ "$purpose" != check ]; then
+	has cargo || [ -x "$HOME/.cargo/bin/cargo" ] ||
+		fail "Rust is missing: cargo builds the native addon." \
+			"Install it with: apt-get install cargo   (1.85 or later), or with rustup"
+	has cargo || PATH="$HOME/.cargo/bin:$PATH"
+	[ -r /sys/kernel/btf/vmlinux ] ||
+		fail "This kernel has no BTF (/sys/kernel/btf/vmlinux), which the BPF programs need." \
+			"Boot a kernel built with CONFIG_DEBUG_INFO_BTF=y; those of Debian 11, Ubuntu 20.10 and later have it."
+fi
+
+# --- Debian packages ------------------------------------------------------------------------
+packages=()
+need() { # need COMMAND-OR-FILE PACKAGE
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) has "$1" || [ -x "/usr/sbin/$1" ] ;;
+	esac || packages+=("$2")
+}
+if [ "$purpose" != check ]; then
+	has clang-19 || has clang-18 || has clang-17 || has clang-16 || packages+=(clang-19 llvm-19)
+	need cc gcc
+	need make make
+	need pkg-config pkg-config
+	need /usr/include/libelf.h libelf-dev
+	need /usr/include/zlib.h zlib1g-dev
+fi
+if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
+	need nginx nginx-light
+	need ip iproute2
+	need iptables iptables
+	need curl curl
+	need python3 python3
+	need go golang-go
+	need wrk wrk
+	need setpriv util-linux
+fi
+if [ ${#packages[@]} -gt 0 ]; then
+	has apt-get || fail "These programs are missing: ${packages[*]}." \
+		"This set-up installs Debian packages; on another system install what they hold by hand."
+	[ "$(id -u)" -eq 0 ] || fail "These Debian packages are missing and installing them needs root: ${packages[*]}" \
+		"Run as root: apt-get install ${packages[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	step "Refreshing the list of Debian packages" apt-get update -q
+	step "Installing ${packages[*]}" apt-get install -q -y --no-install-recommends "${packages[@]}"
+fi
+
+# --- npm packages and a current Node --------------------------------------------------------
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+	step "Installing npm packages" npm ci --no-audit --no-fund --loglevel=error
+	touch node_modules/.package-lock.json
+fi
+major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
+if [ "$(major node)" -lt 24 ] && [ "$(major node_modules/.bin/node)" -lt 24 ]; then
+	step "Installing Node $node_version beside the host's $(node -v 2>/dev/null || echo none)" \
+		npm install --no-save --no-audit --no-fund --loglevel=error "node@$node_version"
+fi
+[ "$purpose" = check ] && exit 0
+
+# --- What we build --------------------------------------------------------------------------
+bash libbpf-ts/scripts/build.sh --check >/dev/null 2>&1 ||
+	step "Building libbpf-ts (Rust, about a minute the first time)" bash libbpf-ts/scripts/build.sh
+bash scripts/build-bpf.sh --check >/dev/null 2>&1 ||
+	step "Compiling the BPF programs" bash scripts/build-bpf.sh
+
+if [ "$purpose" = test ]; then
+	bash test/jaeger/build.sh --check >/dev/null 2>&1 ||
+		step "Building Jaeger for the tests (about five CPU minutes, then cached)" bash test/jaeger/build.sh
+fi
