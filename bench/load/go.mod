@@ -1,0 +1,3 @@
+module backstitch/bench/load
+
+go 1.19

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// `npm run bench [-- NAME …]`: overhead, steady, soak. Writes bench/results/NAME.json.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { benchNginxOverhead } from "./nginx-overhead.ts";
+import { benchSteadyRate } from "./steady-rate.ts";
+import { describeMachine } from "./support/machine.ts";
+
+const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = {
+  overhead: (folder) => benchNginxOverhead(folder, { rounds: 5, seconds: 6 }),
+  steady: (folder) => benchSteadyRate(folder, { rate: 20_000, seconds: 30, statistics: false }),
+  kernel: (folder) => benchSteadyRate(folder, { rate: 20_000, seconds: 15, statistics: true }),
+  soak: (folder) => benchSteadyRate(folder, { rate: 20_000, seconds: 300, statistics: false }),
+};
+
+async function main(): Promise<void> {
+  const named = process.argv.slice(2);
+  const names = named.length > 0 ? named : ["overhead", "steady", "kernel"];
+  const results = join(import.meta.dirname, "results");
+  mkdirSync(results, { recursive: true });
+  for (const name of names) {
+    const bench = BENCHES[name];
+    if (bench === undefined) {
+      throw new Error(`no bench "${name}"; there are ${Object.keys(BENCHES).join(", ")}`);
+    }
+    const folder = mkdtempSync(join(tmpdir(), "backstitch-bench-"));
+    try {
+      const result = { machine: describeMachine(), result: await bench(folder) };
+      const text = `${JSON.stringify(result, null, 2)}\n`;
+      writeFileSync(join(results, `${name}.json`), text);
+      process.stdout.write(`${name}: ${text}`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+await main();
