@@ -15,6 +15,7 @@
 #define WIRE_PROCESS_EXEC 17
 #define WIRE_PROCESS_EXIT 18
 #define WIRE_LISTEN 19
+#define WIRE_PROCESS_SEEDED 20 /* written by an iterator only: a thread marked or cleared */
 
 /* struct wire_data.flags */
 #define DATA_SEND 0x01		/* written by the process; otherwise read by it */
