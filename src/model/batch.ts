@@ -37,6 +37,8 @@ export interface Batch {
   readonly items: number;
   /** Sum of the chunks' lengths, bytes. */
   readonly bytes: number;
+  /** How a receiver got it (`grpc`, `http`), for the receiver's counters. */
+  readonly transport?: string;
   /** Present when the producer waits for what becomes of the batch. */
   readonly receipt?: Receipt;
 }

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+import { BehaviorSubject, type Observable } from "rxjs";
+import type { Exporter, ExporterSettings, Host } from "../component/component.ts";
+import type { Counter } from "../component/telemetry.ts";
+import type { Batch } from "../model/batch.ts";
+import type { RetryConfig, SendingQueueConfig } from "./export-config.ts";
+import { isRetryable, messageOf, withRetry, withTimeout } from "./retry.ts";
+import { type OfferResult, SendingQueue } from "./sending-queue.ts";
+import { itemName } from "./signal-items.ts";
+import { ThrottledLog } from "./throttled-log.ts";
+
+export {
+  type RetryConfig,
+  retrySchema,
+  type SendingQueueConfig,
+  sendingQueueSchema,
+  timeoutSchema,
+} from "./export-config.ts";
+
+const MIB = 1024 ** 2;
+/** Without a sending queue: exports under way at the same time. */
+const DIRECT_IN_FLIGHT_MAX = 64;
+const DIRECT_BYTES_MAX = 256 * MIB;
+
+export interface ExportHelperConfig {
+  /** Of one attempt; 0 is none. */
+  readonly timeoutMs: number;
+  readonly sendingQueue: SendingQueueConfig;
+  readonly retryOnFailure: RetryConfig;
+}
+
+/**
+ * Sends one batch. Resolves when the other side has it. Rejects with an `AgentError`
+ * (`BS_EXPORT`): `retryable: false` is permanent, `retryAfterMs` is the server's throttle;
+ * any other error is tried again. `signal` aborts at the timeout and at the end of shutdown.
+ */
+export type Push = (batch: Batch, signal: AbortSignal) => Promise<void>;
+
+export interface ExportHooks {
+  /** Before the first push. Reject on what a human must see. */
+  start?(host: Host): Promise<void>;
+  /** After the last push: close connections. */
+  shutdown?(): Promise<void>;
+}
+
+/**
+ * The Collector's exporter helper: queue, retry, timeout, then `push`. Counts sent, failed and
+ * refused items, and settles receipts: with a queue as soon as the batch is queued (unless
+ * `wait_for_result`), without one when it is delivered or lost.
+ */
+export function createQueuedExporter(
+  settings: ExporterSettings,
+  config: ExportHelperConfig,
+  push: Push,
+  hooks: ExportHooks = {},
+): Exporter {
+  return new QueuedExporter(settings, config, push, hooks);
+}
+
+class QueuedExporter implements Exporter {
+  readonly ready: Observable<boolean>;
+  readonly #config: ExportHelperConfig;
+  readonly #push: Push;
+  readonly #hooks: ExportHooks;
+  readonly #queue: SendingQueue;
+  readonly #log: ThrottledLog;
+  readonly #stopRetries = new AbortController();
+  readonly #abort = new AbortController();
+  readonly #counts: ExportCounters;
+  readonly #gauges: (() => void)[];
+  #shutdown: Promise<void> | undefined;
+
+  constructor(
+    settings: ExporterSettings,
+    config: ExportHelperConfig,
+    push: Push,
+    hooks: ExportHooks,
+  ) {
+    this.#config = config;
+    this.#push = push;
+    this.#hooks = hooks;
+    this.#log = new ThrottledLog(settings.telemetry.logger);
+    const { sendingQueue } = config;
+    const limits = sendingQueue.enabled
+      ? {
+          sizer: sendingQueue.sizer,
+          sizeMax: sendingQueue.queue_size,
+          bytesMax: sendingQueue.limit_mib * MIB,
+          concurrency: sendingQueue.num_consumers,
+          blocking: sendingQueue.block_on_overflow,
+        }
+      : {
+          sizer: "requests" as const,
+          sizeMax: DIRECT_IN_FLIGHT_MAX,
+          bytesMax: DIRECT_BYTES_MAX,
+          concurrency: DIRECT_IN_FLIGHT_MAX,
+          blocking: true,
+        };
+    this.#queue = new SendingQueue(limits, (batch) => this.#deliver(batch));
+    this.ready = this.#queue.ready;
+    this.#counts = createCounters(settings);
+    this.#gauges = sendingQueue.enabled ? createGauges(settings, this.#queue, limits.sizeMax) : [];
+  }
+
+  async start(host: Host): Promise<void> {
+    await this.#hooks.start?.(host);
+  }
+
+  accept(batch: Batch): boolean {
+    const result = this.#queue.offer(batch);
+    if (result !== "accepted") {
+      this.#refuse(batch, result);
+      return false;
+    }
+    if (this.#settlesWhenQueued()) batch.receipt?.settle({ kind: "accepted" });
+    return true;
+  }
+
+  shutdown(signal: AbortSignal): Promise<void> {
+    this.#shutdown ??= this.#drainAndStop(signal);
+    return this.#shutdown;
+  }
+
+  #settlesWhenQueued(): boolean {
+    const { enabled, wait_for_result: waits } = this.#config.sendingQueue;
+    return enabled && !waits;
+  }
+
+  #refuse(batch: Batch, result: Exclude<OfferResult, "accepted">): void {
+    this.#counts.enqueueFailed.add(batch.items);
+    const error = {
+      full: "sending queue is full",
+      too_large: "element size too large",
+      closed: "the exporter is shut down",
+    }[result];
+    this.#log.write("error", "Exporting failed. Rejecting data.", {
+      error,
+      rejected_items: batch.items,
+    });
+  }
+
+  async #deliver(batch: Batch): Promise<void> {
+    try {
+      await withRetry(
+        this.#config.retryOnFailure,
+        {
+          abort: this.#abort.signal,
+          stopRetries: this.#stopRetries.signal,
+          random: Math.random,
+          onRetry: (error, delayMs) => this.#logRetry(error, delayMs),
+        },
+        () =>
+          withTimeout(this.#config.timeoutMs, this.#abort.signal, (signal) =>
+            this.#push(batch, signal),
+          ),
+      );
+    } catch (error) {
+      this.#lose(batch, error);
+      return;
+    }
+    this.#counts.sent.add(batch.items);
+    batch.receipt?.settle({ kind: "accepted" });
+  }
+
+  #logRetry(error: unknown, delayMs: number): void {
+    this.#log.write("info", "Exporting failed. Will retry the request after interval.", {
+      error: messageOf(error),
+      interval: `${(delayMs / 1000).toFixed(3)}s`,
+    });
+  }
+
+  #lose(batch: Batch, error: unknown): void {
+    const message = messageOf(error);
+    const { sendingQueue, retryOnFailure } = this.#config;
+    const reason = this.#stopRetries.signal.aborted
+      ? "shutdown"
+      : isRetryable(error)
+        ? "retries_exhausted"
+        : "permanent_error";
+    this.#counts.sendFailed.add(batch.items);
+    this.#counts.dropped(reason).add(batch.items);
+    if (sendingQueue.enabled) {
+      const advice = retryOnFailure.enabled
+        ? ""
+        : " Try enabling retry_on_failure config option to retry on retryable errors.";
+      this.#log.write("error", `Exporting failed. Dropping data.${advice}`, {
+        error: message,
+        dropped_items: batch.items,
+      });
+    } else {
+      this.#log.write(
+        "error",
+        "Exporting failed. Rejecting data. Try enabling sending_queue to survive temporary failures.",
+        { error: message, rejected_items: batch.items },
+      );
+    }
+    batch.receipt?.settle({ kind: "refused", retryable: isRetryable(error), message });
+  }
+
+  async #drainAndStop(signal: AbortSignal): Promise<void> {
+    this.#queue.close();
+    this.#stopRetries.abort();
+    const giveUp = (): void => {
+      for (const batch of this.#queue.discard()) {
+        this.#lose(batch, new Error("dropped at shutdown: no time left to send it"));
+      }
+      this.#abort.abort();
+    };
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp, { once: true });
+    await this.#queue.drained();
+    signal.removeEventListener("abort", giveUp);
+    await this.#hooks.shutdown?.();
+    for (const remove of this.#gauges) remove();
+  }
+}
+
+interface ExportCounters {
+  readonly sent: Counter;
+  readonly sendFailed: Counter;
+  readonly enqueueFailed: Counter;
+  dropped(reason: string): Counter;
+}
+
+function createCounters(settings: ExporterSettings): ExportCounters {
+  const { name, unit } = itemName(settings.signal);
+  const labels = { exporter: settings.id };
+  const { telemetry } = settings;
+  return {
+    sent: telemetry.counter(
+      `otelcol_exporter_sent_${name}`,
+      { description: `Number of ${name} successfully sent to destination.`, unit },
+      labels,
+    ),
+    sendFailed: telemetry.counter(
+      `otelcol_exporter_send_failed_${name}`,
+      { description: `Number of ${name} in failed attempts to send to destination.`, unit },
+      labels,
+    ),
+    enqueueFailed: telemetry.counter(
+      `otelcol_exporter_enqueue_failed_${name}`,
+      { description: `Number of ${name} failed to be added to the sending queue.`, unit },
+      labels,
+    ),
+    dropped: (reason) =>
+      telemetry.counter(
+        `backstitch_exporter_dropped_${name}`,
+        { description: `Number of ${name} taken and lost, by reason.`, unit },
+        { ...labels, reason },
+      ),
+  };
+}
+
+function createGauges(
+  settings: ExporterSettings,
+  queue: SendingQueue,
+  capacity: number,
+): (() => void)[] {
+  const labels = { exporter: settings.id, data_type: settings.signal };
+  const { telemetry } = settings;
+  const gauge = (name: string, description: string, unit: string, read: () => number) =>
+    telemetry.gauge(`otelcol_exporter_${name}`, { description, unit }, read, labels);
+  return [
+    gauge("queue_size", "Current size of the sending queue.", "{batch}", () => queue.size),
+    gauge("queue_capacity", "Fixed capacity of the sending queue.", "{batch}", () => capacity),
+    gauge("in_flight_requests", "Requests being sent.", "{request}", () => queue.sending),
+  ];
+}
+
+/** `ready` of an exporter that takes everything at once. */
+export const ALWAYS_READY: Observable<boolean> = new BehaviorSubject(true).asObservable();
