@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
-import { createNetworkBed } from "./netns.ts";
+import { createNetworkBed } from "../../support/netns.ts";
 
 const SERVER = `require("net").createServer((s) => s.end("from " + s.remoteAddress)).listen(8080, "::")`;
 const client = (address: string) =>

@@ -5,11 +5,11 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { prepareNginx } from "../apps/nginx.ts";
-import { runLoad } from "./load.ts";
-import { freePorts } from "./proc-net.ts";
-import { type RunningProcess, startProcess } from "./process.ts";
-import { buildStock, orders, prices, stock } from "./services.ts";
+import { prepareNginx } from "../../apps/nginx.ts";
+import { runLoad } from "../../support/load.ts";
+import { freePorts } from "../../support/proc-net.ts";
+import { type RunningProcess, startProcess } from "../../support/process.ts";
+import { buildStock, orders, prices, stock } from "../../support/services.ts";
 
 const LOCAL = "127.0.0.1:0";
 const running: RunningProcess[] = [];
