@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+export { BpfError, type BpfErrorCode, NotSupportedError } from "./errors.ts";
+export { type GlobalValue, InitialGlobals, MappedGlobals } from "./globals.ts";
+export { BTF_KIND, hasTracepoint, KernelBtf } from "./kernel-btf.ts";
+export { Link } from "./link.ts";
+export {
+  type AttachOptions,
+  LoadedObject,
+  LoadedProgram,
+  type ProgramStats,
+} from "./loaded-object.ts";
+export { BpfMap, MAP_FLAG, MAP_TYPE, type MapCreateOptions, UPDATE_FLAG } from "./map.ts";
+export { MappedMemory } from "./mapped-memory.ts";
+export type { ProgramDescription, ProgramInfo, VariableDescription } from "./native.ts";
+export {
+  BpfObject,
+  type OpenOptions,
+  openObject,
+  UnloadedMap,
+  UnloadedProgram,
+} from "./object.ts";
+export {
+  type Capabilities,
+  type KernelReport,
+  type ProbeResult,
+  probe,
+  probeMapType,
+  probeProgramType,
+} from "./probe.ts";
+export { type OnRecord, RingReader } from "./ring-reader.ts";
+export { enableStats, StatsHandle } from "./stats.ts";

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+import { BpfError, lastLines } from "./errors.ts";
+import { guarded, toBpfError } from "./failure.ts";
+import { MappedGlobals } from "./globals.ts";
+import { Link } from "./link.ts";
+import { BpfMap, MAP_TYPE } from "./map.ts";
+import {
+  type NativeLink,
+  type NativeMapDescription,
+  type NativeObject,
+  native,
+  type ProgramDescription,
+  type ProgramInfo,
+  type VariableDescription,
+} from "./native.ts";
+import { unknownName } from "./nearest.ts";
+import { RingReader } from "./ring-reader.ts";
+
+export interface AttachOptions {
+  /** For task iterators: visit only this process (by its pid in the caller's namespace). */
+  readonly pid?: number;
+  /** For task iterators: visit only this thread. */
+  readonly tid?: number;
+}
+
+export interface ProgramStats {
+  /** Nanoseconds spent in the program since statistics were enabled. */
+  readonly runTimeNs: number;
+  readonly runCount: number;
+}
+
+/** A program in the kernel. */
+export class LoadedProgram {
+  readonly #object: NativeObject;
+  readonly #description: ProgramDescription;
+
+  constructor(object: NativeObject, description: ProgramDescription) {
+    this.#object = object;
+    this.#description = description;
+  }
+
+  get name(): string {
+    return this.#description.name;
+  }
+
+  get section(): string {
+    return this.#description.section;
+  }
+
+  /** What the kernel knows of it, now. */
+  get info(): ProgramInfo {
+    const { name } = this.#description;
+    return guarded({ code: "KERNEL", operation: `info of program "${name}"`, program: name }, () =>
+      this.#object.programInfo(name),
+    );
+  }
+
+  /** Run time and run count; they stand still unless `enableStats` is in force. */
+  stats(): ProgramStats {
+    const { runTimeNs, runCount } = this.info;
+    return { runTimeNs, runCount };
+  }
+}
+
+/**
+ * An object in the kernel. It owns its links, maps and ring readers: `close` detaches and closes
+ * all of them. What the caller maps with `mapGlobal` or `BpfMap.mmap` lives on.
+ */
+export class LoadedObject {
+  readonly #native: NativeObject;
+  readonly #variables: readonly VariableDescription[];
+  readonly #mapDescriptions: readonly NativeMapDescription[];
+  readonly #programs: readonly ProgramDescription[];
+  readonly #maps = new Map<string, BpfMap>();
+  readonly #links = new Set<Link>();
+  #isOpen = true;
+
+  /** For this package; use {@link BpfObject.load}. */
+  constructor(
+    handle: NativeObject,
+    parts: {
+      readonly variables: readonly VariableDescription[];
+      readonly maps: readonly NativeMapDescription[];
+    },
+  ) {
+    this.#native = handle;
+    this.#variables = parts.variables;
+    this.#mapDescriptions = parts.maps;
+    this.#programs = handle.programs();
+  }
+
+  /** The programs that were loaded; those with autoload off are not among them. */
+  get programs(): readonly LoadedProgram[] {
+    return this.#programs
+      .filter((each) => each.autoload)
+      .map((each) => new LoadedProgram(this.#native, each));
+  }
+
+  program(name: string): LoadedProgram {
+    return new LoadedProgram(this.#native, this.#describe(name));
+  }
+
+  /**
+   * Attaches a program to what its section names (`tp_btf/…`, `raw_tp/…`, `tracepoint/…`, `iter/…`).
+   *
+   * @throws BpfError `ATTACH`, `NOT_SUPPORTED`, `UNKNOWN_NAME`, `CLOSED`.
+   */
+  attach(programName: string, options: AttachOptions = {}): Link {
+    const description = this.#describe(programName);
+    const link = new Link(this.#attachNative(description, options), programName);
+    this.#links.add(link);
+    return link;
+  }
+
+  /** Attaches all loaded programs but iterators; all of them or none. */
+  attachAll(): readonly Link[] {
+    const links: Link[] = [];
+    try {
+      for (const { name, section } of this.programs) {
+        if (!section.startsWith("iter")) {
+          links.push(this.attach(name));
+        }
+      }
+    } catch (cause) {
+      for (const link of links) {
+        link.detach();
+      }
+      throw cause;
+    }
+    return links;
+  }
+
+  /** Attaches an iterator program, runs it once, detaches it, and returns what it wrote. */
+  runIterator(programName: string, options: AttachOptions = {}): Uint8Array {
+    const link = this.attach(programName, options);
+    try {
+      return link.readIter();
+    } finally {
+      link.detach();
+      this.#links.delete(link);
+    }
+  }
+
+  /** A map by the name it has in the BPF program. The same object at each call. */
+  map(name: string): BpfMap {
+    const known = this.#maps.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const description = this.#mapDescriptions.find((each) => each.name === name);
+    if (description === undefined) {
+      const names = this.#mapDescriptions.filter((each) => each.section === undefined);
+      throw unknownName(
+        "map",
+        name,
+        names.map((each) => each.name),
+      );
+    }
+    const map = guarded({ code: "MAP", operation: `open map "${name}"` }, () =>
+      BpfMap.fromNative(this.#native.map(name)),
+    );
+    this.#maps.set(name, map);
+    return map;
+  }
+
+  /** Maps a ring buffer into JavaScript; the caller closes it. */
+  ring(mapName: string): RingReader {
+    return RingReader.open(this.map(mapName));
+  }
+
+  /**
+   * Maps a section of global variables; `.bss` and `.data` are writable, `.rodata` is not.
+   *
+   * @param section As in the ELF file: `.bss`, `.data`, `.rodata`, `.data.name`.
+   */
+  mapGlobal(section: string): MappedGlobals {
+    const description = this.#mapDescriptions.find((each) => each.section === section);
+    if (description === undefined) {
+      const names = this.#mapDescriptions.flatMap((each) => each.section ?? []);
+      throw unknownName("section", section, names);
+    }
+    const map = guarded({ code: "MAP", operation: `open section ${section}` }, () =>
+      BpfMap.fromNative(this.#native.map(description.name)),
+    );
+    try {
+      const isWritable = map.type === MAP_TYPE.array && !section.startsWith(".rodata");
+      const memory = map.mmap({ writable: isWritable });
+      const variables = this.#variables.filter((each) => each.section === section);
+      return new MappedGlobals({ memory, variables, isWritable });
+    } finally {
+      map.close();
+    }
+  }
+
+  /** Detaches all links, closes all maps, unloads. A second call does nothing. */
+  close(): void {
+    if (!this.#isOpen) {
+      return;
+    }
+    this.#isOpen = false;
+    for (const link of this.#links) {
+      link.detach();
+    }
+    for (const map of this.#maps.values()) {
+      map.close();
+    }
+    this.#links.clear();
+    this.#maps.clear();
+    this.#native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #describe(name: string): ProgramDescription {
+    if (!this.#isOpen) {
+      throw new BpfError({
+        code: "CLOSED",
+        message: `program "${name}": the object is closed. Load it again before use.`,
+      });
+    }
+    const found = this.#programs.find((each) => each.name === name);
+    if (found === undefined) {
+      throw unknownName(
+        "program",
+        name,
+        this.#programs.map((each) => each.name),
+      );
+    }
+    return found;
+  }
+
+  #attachNative(description: ProgramDescription, options: AttachOptions): NativeLink {
+    const { name, section } = description;
+    const { pid = 0, tid = 0 } = options;
+    try {
+      return pid === 0 && tid === 0
+        ? this.#native.attach(name)
+        : this.#native.attachTaskIterator(name, pid, tid);
+    } catch (cause) {
+      const log = native.takeLog();
+      const error = toBpfError(
+        { code: "ATTACH", operation: `attach ${section} (program "${name}")`, program: name, log },
+        cause,
+      );
+      const said = lastLines(log, 1)[0] ?? "";
+      error.message = said === "" ? error.message : `${error.message}\n  ${said}`;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+import { BpfError } from "./errors.ts";
+import { type BpfMap, MAP_TYPE } from "./map.ts";
+import type { MappedMemory } from "./mapped-memory.ts";
+import { native } from "./native.ts";
+
+/** The header before each record (`kernel/bpf/ringbuf.c`): length and two flags, then a page offset. */
+const HEADER_BYTES = 8;
+const BUSY_BIT = 0x8000_0000;
+const DISCARD_BIT = 0x4000_0000;
+const LENGTH_MASK = 0x3fff_ffff;
+
+/**
+ * Called once for each record. `offset` is where the record starts in {@link RingReader.bytes}, a
+ * multiple of 8; its bytes are valid until `drain` returns, and are contiguous.
+ */
+export type OnRecord = (offset: number, length: number) => void;
+
+/**
+ * Reads a BPF ring buffer in place. The ring's pages are mapped into JavaScript: `bytes`, `u32` and
+ * `view` lie over the data pages, which are mapped twice in a row so that no record is split. They
+ * are read-only: writing to them ends the process.
+ *
+ * One reader a ring: two would fight over the consumer's position. A ring that is not drained fills
+ * up and the kernel refuses new records, which the BPF program must count.
+ */
+export class RingReader {
+  /** Bytes of the ring; the data views are twice as long. */
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  readonly u32: Uint32Array;
+  readonly view: DataView;
+  readonly #consumerMemory: MappedMemory;
+  readonly #producerMemory: MappedMemory;
+  readonly #consumer: BigUint64Array;
+  readonly #producer: BigUint64Array;
+  #isDraining = false;
+  #discardedCount = 0;
+
+  private constructor(consumer: MappedMemory, producer: MappedMemory, size: number) {
+    const page = native.pageBytes();
+    this.size = size;
+    this.#consumerMemory = consumer;
+    this.#producerMemory = producer;
+    this.#consumer = new BigUint64Array(consumer.buffer, 0, 1);
+    this.#producer = new BigUint64Array(producer.buffer, 0, 1);
+    this.bytes = new Uint8Array(producer.buffer, page, 2 * size);
+    this.u32 = new Uint32Array(producer.buffer, page, size / 2);
+    this.view = new DataView(producer.buffer, page, 2 * size);
+  }
+
+  /** Maps the ring of a `BPF_MAP_TYPE_RINGBUF` map. The map may be closed while the reader lives. */
+  static open(map: BpfMap): RingReader {
+    if (map.type !== MAP_TYPE.ringbuf) {
+      throw new BpfError({
+        code: "ARGUMENT",
+        message: `read map "${map.name}": it is not a ring buffer (BPF_MAP_TYPE_RINGBUF).`,
+      });
+    }
+    const page = native.pageBytes();
+    const size = map.maxEntries;
+    const consumer = map.mmapRegion({ offset: 0, bytes: page, writable: true });
+    try {
+      const producerBytes = page + 2 * size;
+      const producer = map.mmapRegion({ offset: page, bytes: producerBytes, writable: false });
+      return new RingReader(consumer, producer, size);
+    } catch (cause) {
+      consumer.close();
+      throw cause;
+    }
+  }
+
+  /** Records that the BPF program discarded, skipped since the start. */
+  get discardedCount(): number {
+    return this.#discardedCount;
+  }
+
+  /** Bytes between producer and consumer, headers and unfinished records included. */
+  pendingBytes(): number {
+    this.#assertOpen();
+    return Number(Atomics.load(this.#producer, 0) - Atomics.load(this.#consumer, 0));
+  }
+
+  /**
+   * Calls `onRecord` for each finished record, at most `recordsMax` of them, in the order of their
+   * reservation, and then gives their room back to the kernel. Stops at a record that is still
+   * being written. Returns the number of records. When `onRecord` throws, that record counts as
+   * read and the error goes on to the caller.
+   */
+  drain(onRecord: OnRecord, recordsMax: number): number {
+    this.#assertOpen();
+    if (this.#isDraining) {
+      throw new BpfError({
+        code: "ARGUMENT",
+        message: "drain: it was called by its own callback.",
+      });
+    }
+    const u32 = this.u32;
+    const mask = this.size - 1;
+    // One BigInt each a drain: positions are 64 bit and must be read and written whole.
+    const position = Atomics.load(this.#consumer, 0);
+    const pendingBytes = Number(Atomics.load(this.#producer, 0) - position);
+    let offset = Number(BigInt.asUintN(32, position)) & mask;
+    let consumedBytes = 0;
+    let recordCount = 0;
+    this.#isDraining = true;
+    try {
+      while (consumedBytes < pendingBytes && recordCount < recordsMax) {
+        const header = Atomics.load(u32, offset >>> 2);
+        if (header >= BUSY_BIT) {
+          break;
+        }
+        const start = offset + HEADER_BYTES;
+        const length = header & LENGTH_MASK;
+        const step = (length + HEADER_BYTES + 7) & ~7;
+        consumedBytes += step;
+        offset = (offset + step) & mask;
+        if (header >= DISCARD_BIT) {
+          this.#discardedCount++;
+          continue;
+        }
+        recordCount++;
+        onRecord(start, length);
+      }
+    } finally {
+      this.#isDraining = false;
+      if (consumedBytes > 0) {
+        Atomics.store(this.#consumer, 0, position + BigInt(consumedBytes));
+      }
+    }
+    return recordCount;
+  }
+
+  /** Unmaps the ring: the views become empty. A second call does nothing. Not while draining. */
+  close(): void {
+    if (this.#isDraining) {
+      throw new BpfError({ code: "ARGUMENT", message: "close: not while the ring is drained." });
+    }
+    this.#consumerMemory.close();
+    this.#producerMemory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#consumerMemory.isClosed) {
+      throw new BpfError({
+        code: "CLOSED",
+        message: "ring buffer: the reader is closed. Open it again before use.",
+      });
+    }
+  }
+}
