@@ -26,6 +26,8 @@
 
 /* struct wire_connection.flags */
 #define CONNECTION_OPENED 0x01	/* this host's process called connect() while watched */
+#define CONNECTION_OPENER 0x02	/* this side opened the connection; see local_start */
+#define CONNECTION_ACCEPTER 0x04 /* the other side did. Neither bit: not known */
 
 struct wire_header {
 	__u16 kind;
@@ -36,9 +38,10 @@ struct wire_header {
 
 /*
  * Written before the first wire_data of a socket. local_start and remote_start are the
- * sequence numbers of the first byte of either stream (kernel.md fact 3); the side that
- * opened the connection reads its local_start one too low (its SYN is counted), which
- * userspace corrects by role.
+ * sequence numbers of the first byte of either stream: the connection's name, equal at both
+ * ends. With neither CONNECTION_OPENER nor CONNECTION_ACCEPTER the kernel could not tell who
+ * opened the connection: if it was this side, local_start is one too low and the positions
+ * of sends are one too high (the SYN is counted), which userspace corrects by role.
  */
 struct wire_connection {
 	struct wire_header header;
@@ -62,8 +65,7 @@ struct wire_connection {
 
 /*
  * One send or receive of `length` bytes on a classified connection. `position` is the
- * offset of its first byte in that direction's stream (64 bits: never wraps; for the
- * opening side's sends one too high when the connection is older than the agent, see
+ * offset of its first byte in that direction's stream (64 bits: never wraps; see
  * local_start). `captured` bytes of payload follow the struct.
  *
  * trigger: what this thread read last before this send (any watched socket), or before
@@ -84,7 +86,7 @@ struct wire_data {
 	__u8 tail[8]; /* the last bytes of the call where captured < length, else 0 */
 };
 
-/* The socket is gone. Totals count what the watched process moved. */
+/* The socket is gone. Positions that the watched process reached in either stream. */
 struct wire_close {
 	struct wire_header header;
 	__u64 socket;
@@ -111,11 +113,30 @@ struct wire_listen {
 	__u16 family; /* 4 or 6 */
 };
 
+/*
+ * One a CPU, in the map capture_counters: what became of the calls of selected threads.
+ * seen = captured + the sum of dropped. Bytes are those that the calls moved.
+ */
+struct capture_counters {
+	__u64 seen;
+	__u64 captured;
+	__u64 bytes_seen;
+	__u64 bytes_captured; /* payload copied into the ring */
+	__u64 connections;    /* wire_connection records written */
+	__u64 markers;	      /* wire_data records with DATA_SHED: belong to no captured call */
+	__u64 prefixes;	      /* wire_data records for the first bytes of a head split over calls */
+	__u64 closes;	      /* wire_close records written */
+	__u64 closes_lost;    /* not written: the ring was full */
+	__u64 dropped[8];     /* by reason, DROP_ in codes.h */
+	__u64 no_payload[8];  /* captured without payload by reason, NO_PAYLOAD_ in codes.h */
+};
+
 _Static_assert(sizeof(struct wire_header) == 16, "wire_header");
 _Static_assert(sizeof(struct wire_connection) == 88, "wire_connection");
 _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
 _Static_assert(sizeof(struct wire_process) == 40, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
+_Static_assert(sizeof(struct capture_counters) == 200, "capture_counters");
 
 #endif
