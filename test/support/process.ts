@@ -44,11 +44,14 @@ export interface RunningProcess {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** The same command, which the kernel sends SIGTERM when we end, even if we are killed. */
+export function endingWithUs(command: readonly string[]): readonly string[] {
+  return existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM", ...command] : command;
+}
+
 function commandLine(options: StartOptions): readonly string[] {
-  // It ends with us even if we are killed: the kernel then sends it SIGTERM.
-  const tied = existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : [];
   const inside = options.netns === undefined ? [] : ["ip", "netns", "exec", options.netns];
-  return [...tied, ...inside, options.command, ...(options.args ?? [])];
+  return endingWithUs([...inside, options.command, ...(options.args ?? [])]);
 }
 
 function environment(added: StartOptions["env"]): NodeJS.ProcessEnv {

@@ -64,14 +64,15 @@ export function cacheDirectory(): string {
   return join(base, "backstitch");
 }
 
-/** Builds the Go service if it changed since the last build; the path of the binary. */
-export async function buildStock(): Promise<string> {
+/** The Go service's binary; built, after `onBuild`, if it changed since the last build. */
+export async function buildStock(onBuild?: () => void): Promise<string> {
   const source = join(APPS, "stock");
   const hash = createHash("sha256");
   for (const file of ["go.mod", "main.go"]) hash.update(readFileSync(join(source, file)));
   const directory = join(cacheDirectory(), `stock-${hash.digest("hex").slice(0, 12)}`);
   const binary = join(directory, "stock");
   if (existsSync(binary)) return binary;
+  onBuild?.();
   mkdirSync(directory, { recursive: true });
   const unfinished = `${binary}.${process.pid}`;
   await promisify(execFile)("go", ["build", "-o", unfinished, "."], {
