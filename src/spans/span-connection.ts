@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  ATTR_CLIENT_ADDRESS,
+  ATTR_NETWORK_PEER_ADDRESS,
+  ATTR_NETWORK_PEER_PORT,
+  ATTR_NETWORK_TYPE,
+  NETWORK_TYPE_VALUE_IPV4,
+  NETWORK_TYPE_VALUE_IPV6,
+} from "@opentelemetry/semantic-conventions";
+import { attributeKey } from "../model/attribute.ts";
+import type { Role } from "../model/protocol.ts";
+import { AttributeWriter, SPAN_ATTRIBUTES } from "../pdata/attribute-writer.ts";
+import { ProtoWriter } from "../pdata/proto-writer.ts";
+
+const KEYS = {
+  clientAddress: attributeKey(ATTR_CLIENT_ADDRESS),
+  peerAddress: attributeKey(ATTR_NETWORK_PEER_ADDRESS),
+  peerPort: attributeKey(ATTR_NETWORK_PEER_PORT),
+  networkType: attributeKey(ATTR_NETWORK_TYPE),
+} as const;
+
+/** What a receiver knows about a connection, corrected for the role of the watched process. */
+export interface ConnectionFacts {
+  readonly role: Role;
+  /** Sequence number of the first byte of the client's and of the server's stream, u32. */
+  readonly clientStart: number;
+  readonly serverStart: number;
+  /**
+   * How much positions in the client's stream count too high: 1 for a client whose connection is
+   * older than the agent (see bpf/include/wire.h), else 0.
+   */
+  readonly positionExcess: number;
+  readonly family: 4 | 6;
+  /** As text, without brackets or zone. */
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+}
+
+/** A connection as the encoder needs it; keep one for each, its attributes are encoded once. */
+export class SpanConnection {
+  readonly facts: ConnectionFacts;
+  #attributes: Uint8Array | undefined;
+
+  constructor(facts: ConnectionFacts) {
+    this.facts = facts;
+  }
+
+  /** The attributes that every span of this connection has, as KeyValue fields of a span. */
+  get attributes(): Uint8Array {
+    this.#attributes ??= encodeAttributes(this.facts);
+    return this.#attributes;
+  }
+
+  /** The server's end, as this process sees it. */
+  get serverAddress(): string {
+    return this.facts.role === "server" ? this.facts.localAddress : this.facts.remoteAddress;
+  }
+
+  get serverPort(): number {
+    return this.facts.role === "server" ? this.facts.localPort : this.facts.remotePort;
+  }
+}
+
+const scratch = new ProtoWriter(256);
+const writer = new AttributeWriter(scratch, SPAN_ATTRIBUTES);
+
+function encodeAttributes(facts: ConnectionFacts): Uint8Array {
+  scratch.reset();
+  if (facts.role === "server") writer.string(KEYS.clientAddress, facts.remoteAddress);
+  writer.string(KEYS.peerAddress, facts.remoteAddress);
+  writer.int(KEYS.peerPort, facts.remotePort);
+  writer.string(
+    KEYS.networkType,
+    facts.family === 4 ? NETWORK_TYPE_VALUE_IPV4 : NETWORK_TYPE_VALUE_IPV6,
+  );
+  return scratch.take();
+}
