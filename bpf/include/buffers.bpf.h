@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Where the bytes of a call are in the process's memory, and copying a bounded part. */
+#ifndef BACKSTITCH_BUFFERS_BPF_H
+#define BACKSTITCH_BUFFERS_BPF_H
+
+#include "kernel.h"
+#include "wire.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+/* Copied of one call at most; twice as much must fit into a per-CPU value of 32 KiB. */
+#define CAPTURE_CALL_MAX 8192
+/* Vectors followed in one call. */
+#define VECTORS_MAX 8
+
+#define BUFFERS_NONE 0
+#define BUFFERS_ONE 1
+#define BUFFERS_VECTOR 2
+
+struct buffers {
+	__u64 base;  /* of the buffer, or of the array of vectors */
+	__u32 count; /* of vectors */
+	__u8 kind;
+	__u8 reason; /* NO_PAYLOAD_ if kind is BUFFERS_NONE */
+};
+
+struct scratch {
+	struct wire_data data;
+	/* The second half only convinces the verifier: offset and length are bounded each. */
+	__u8 payload[2 * CAPTURE_CALL_MAX];
+};
+
+/* Not static: the verifier looks at such a function once, not at each call. */
+__noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32 want)
+{
+	struct user_iovec vectors[VECTORS_MAX] = {};
+	__u64 offset = 0;
+
+	if (!to)
+		return -1;
+	if (count > VECTORS_MAX)
+		count = VECTORS_MAX;
+	if (bpf_probe_read_user(vectors, count * sizeof(vectors[0]), (void *)base))
+		return -1;
+	for (int index = 0; index < VECTORS_MAX; index++) {
+		__u64 length = vectors[index].length;
+
+		if (index >= count || offset >= want || offset >= CAPTURE_CALL_MAX)
+			break;
+		if (length > want - offset)
+			length = want - offset;
+		if (length > CAPTURE_CALL_MAX)
+			length = CAPTURE_CALL_MAX;
+		if (bpf_probe_read_user(to->payload + offset, length,
+					(void *)vectors[index].base))
+			return -1;
+		offset += length;
+	}
+	return offset;
+}
+
+/* Copies the first `want` bytes or fewer into the scratch; -1 when they cannot be read. */
+static __always_inline int gather(struct scratch *to, const struct buffers *from, __u32 want)
+{
+	if (want > CAPTURE_CALL_MAX)
+		want = CAPTURE_CALL_MAX;
+	if (from->kind == BUFFERS_VECTOR)
+		return gather_vectors(to, from->base, from->count, want);
+	if (from->kind != BUFFERS_ONE)
+		return -1;
+	if (bpf_probe_read_user(to->payload, want, (void *)from->base))
+		return -1;
+	return want;
+}
+
+/* The last eight bytes before `end`, in memory order; 0 when they are not known. */
+__noinline __u64 tail_of_vectors(__u64 base, __u32 count, __u64 end)
+{
+	struct user_iovec vectors[VECTORS_MAX] = {};
+	__u64 tail = 0;
+
+	if (count > VECTORS_MAX)
+		return 0;
+	if (bpf_probe_read_user(vectors, count * sizeof(vectors[0]), (void *)base))
+		return 0;
+	for (int index = 0; index < VECTORS_MAX; index++) {
+		__u64 length = vectors[index].length;
+		__u64 part = 0;
+
+		if (index >= count || !end)
+			break;
+		if (length > end)
+			length = end;
+		end -= length;
+		if (!length)
+			continue;
+		if (length >= 8) {
+			if (bpf_probe_read_user(&tail, 8,
+						(void *)(vectors[index].base + length - 8)))
+				return 0;
+			continue;
+		}
+		if (bpf_probe_read_user(&part, length & 7, (void *)vectors[index].base))
+			return 0;
+		tail = tail >> 8 * length | part << (64 - 8 * length);
+	}
+	return end ? 0 : tail;
+}
+
+static __always_inline __u64 gather_tail(const struct buffers *from, __u32 length)
+{
+	__u64 tail = 0;
+
+	if (from->kind == BUFFERS_VECTOR)
+		return tail_of_vectors(from->base, from->count, length);
+	if (from->kind != BUFFERS_ONE || length < 8)
+		return 0;
+	if (bpf_probe_read_user(&tail, 8, (void *)(from->base + length - 8)))
+		return 0;
+	return tail;
+}
+
+/* struct msghdr of the process: where its vectors are. */
+static __always_inline void buffers_of_message(struct buffers *to, __u64 message)
+{
+	struct user_message header;
+
+	if (bpf_probe_read_user(&header, sizeof(header), (void *)message))
+		return;
+	to->base = header.vectors;
+	to->count = header.vector_count > 1024 ? 1024 : header.vector_count;
+	to->kind = BUFFERS_VECTOR;
+}
+
+#endif

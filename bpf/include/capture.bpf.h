@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What becomes of one send or receive: shared by the objects that see them in different
+ * ways (socket_messages.bpf.c, socket_syscalls.bpf.c). Reads top down: knobs, maps, state,
+ * names and positions, records, the one function that both call (observe).
+ */
+#ifndef BACKSTITCH_CAPTURE_BPF_H
+#define BACKSTITCH_CAPTURE_BPF_H
+
+#include "buffers.bpf.h"
+#include "wire.h"
+#include "selection.bpf.h"
+#include "classify.bpf.h"
+#include "../generated/codes.h"
+
+/* Payload bytes captured of one message, that is until the direction changes. */
+const volatile __u32 capture_bytes_max = 8192;
+/* How long a connection is shed after the ring was full, ns. */
+const volatile __u64 shed_ns = 1000000000;
+/* Connections not captured, per mille by the hash of their name: set under overload. */
+volatile __u32 shed_per_mille = 0;
+
+/* Calls on a connection that are looked at for a known protocol beyond changes of direction. */
+#define TRIES_MAX 16
+/* Calls up to this size are captured past the budget too: chunk framing, terminators. */
+#define SMALL_CALL 128
+
+/* Drained by userspace on a timer; when full, the connection is shed and counted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} socket_messages SEC(".maps");
+
+/* One entry a CPU: userspace sets the size before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct capture_counters);
+} capture_counters SEC(".maps");
+
+/* Tracepoints run with preemption off, so one record a CPU is being built at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* What a thread read last. */
+struct thread_state {
+	__u64 socket;
+	__u64 position; /* one past its last byte */
+	__u64 switches; /* task->nvcsw at that time */
+};
+
+/* Inserted by a selected thread's first read; freed by the kernel with the thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread_state);
+} thread_states SEC(".maps");
+
+#define SOCKET_NAMED 0x01     /* start numbers and cookie are known */
+#define SOCKET_ANNOUNCED 0x02 /* wire_connection was written */
+#define SOCKET_SHED 0x04      /* until a request's head */
+#define SOCKET_TOLD 0x08      /* DATA_SHED was written */
+#define SOCKET_OPENED 0x10    /* connect() was seen; trigger is what came before it */
+#define SOCKET_COLLECTING 0x20 /* prefix holds the first bytes of a message */
+
+#define DIRECTION_NONE 0
+#define DIRECTION_SEND 1
+#define DIRECTION_RECEIVE 2
+
+struct socket_state {
+	__u64 cookie;
+	__u64 sent_end; /* stream positions reached by watched calls */
+	__u64 received_end;
+	__u64 shed_until_ns;
+	__u64 prefix; /* first bytes of a message that came in pieces */
+	struct thread_state trigger; /* of connect(); switches: 1 if the thread slept since */
+	__u32 local_start;
+	__u32 remote_start;
+	__u32 budget_used;
+	__u32 error;
+	__u16 rank; /* 0–999, the same at both ends */
+	__u8 flags;
+	__u8 peer_flags; /* CONNECTION_ flags of the record */
+	__u8 protocol;
+	__u8 tries;
+	__u8 direction;
+	__u8 prefix_length;
+};
+
+/* Inserted by a selected thread's connect() or first call; freed with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_state);
+} socket_states SEC(".maps");
+
+static __always_inline struct capture_counters *counters(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&capture_counters, &cpu);
+}
+
+static __always_inline bool is_selected(struct task_struct *task)
+{
+	struct selection *selection = bpf_task_storage_get(&selected_tasks, task, 0, 0);
+
+	return selection && selection->target && !selection->pending;
+}
+
+static __always_inline bool is_tcp(const struct sock *sk)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
+}
+
+static __always_inline bool fin_sent(const struct sock *sk)
+{
+	__u8 state = sk->__sk_common.skc_state;
+
+	return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_LAST_ACK ||
+	       state == TCP_CLOSING;
+}
+
+/*
+ * Who opened the connection shows in the kernel's own counts: bytes_acked includes the
+ * opener's SYN, bytes_sent never does. Up to what was sent last, the two differ by one at
+ * the side that called connect() and agree at the other.
+ */
+static __always_inline __u8 opener_flags(const struct sock *sk, const struct tcp_sock *tp)
+{
+	__u32 by_acknowledgement = (__u32)tp->bytes_acked + (tp->snd_nxt - tp->snd_una);
+	__u32 by_transmission = (__u32)tp->bytes_sent - (__u32)tp->bytes_retrans;
+	__u32 difference = by_acknowledgement - by_transmission;
+
+	if (fin_sent(sk) && tp->snd_nxt == tp->write_seq)
+		difference--;
+	if (difference == 1)
+		return CONNECTION_OPENER;
+	return difference == 0 ? CONNECTION_ACCEPTER : 0;
+}
+
+static __always_inline __u16 rank_of(__u32 local_start, __u32 remote_start)
+{
+	/* Symmetric: both ends of a connection are captured, or none. */
+	__u32 mixed = (local_start ^ remote_start) * 0x9e3779b1;
+
+	mixed ^= mixed >> 15;
+	return (mixed * 0x85ebca6b >> 16) * 1000 >> 16;
+}
+
+/*
+ * The counts and sequence numbers of each pair are updated together by the softirq that
+ * receives, which may run on another CPU just now: read again until they agree.
+ */
+static __always_inline void name_connection(struct socket_state *state, struct sock *sk,
+					    const struct tcp_sock *tp)
+{
+	__u32 local = 0, remote = 0;
+	__u8 flags = 0;
+
+	for (int attempt = 0; attempt < 3; attempt++) {
+		__u32 local_before = tp->snd_una - (__u32)tp->bytes_acked;
+		__u32 remote_before = tp->rcv_nxt - (__u32)tp->bytes_received;
+
+		flags = opener_flags(sk, tp);
+		barrier();
+		local = tp->snd_una - (__u32)tp->bytes_acked;
+		remote = tp->rcv_nxt - (__u32)tp->bytes_received;
+		if (local == local_before && remote == remote_before)
+			break;
+		barrier();
+	}
+	if (state->flags & SOCKET_OPENED)
+		flags = CONNECTION_OPENER | CONNECTION_OPENED;
+	state->local_start = local + !!(flags & CONNECTION_OPENER);
+	state->remote_start = remote;
+	state->peer_flags = flags;
+	state->rank = rank_of(state->local_start, remote);
+	state->cookie = bpf_get_socket_cookie(sk);
+	state->flags |= SOCKET_NAMED;
+}
+
+/* `near` is exact but for a few bytes, `low` holds the exact lower half. */
+static __always_inline __u64 extend(__u64 near, __u32 low)
+{
+	return near + (__s32)(low - (__u32)near);
+}
+
+static __always_inline __u64 sent_position(const struct tcp_sock *tp, __u32 start)
+{
+	__u32 end = tp->write_seq;
+
+	return extend(tp->bytes_acked + (end - tp->snd_una), end - start);
+}
+
+static __always_inline __u64 received_position(struct sock *sk, const struct tcp_sock *tp,
+					       __u32 start)
+{
+	__u32 end = tp->copied_seq;
+	__u64 near = tp->bytes_received - (tp->rcv_nxt - end);
+
+	/* A read that reaches the FIN steps over it; only then has everything been read. */
+	if (sk->__sk_common.skc_flags & (1 << SOCK_DONE_BIT) && end == tp->rcv_nxt)
+		end--;
+	return extend(near, end - start);
+}
+
+static __always_inline void fill_header(struct wire_header *header, __u16 kind, __u16 size)
+{
+	header->kind = kind;
+	header->size = size;
+	header->cpu = bpf_get_smp_processor_id();
+	header->time_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void fill_addresses(struct wire_connection *record, struct sock *sk)
+{
+	const struct sock_common *common = &sk->__sk_common;
+	struct in6_addr remote = common->skc_v6_daddr;
+	bool mapped = !remote.in6_u.u6_addr32[0] && !remote.in6_u.u6_addr32[1] &&
+		      remote.in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+
+	record->local_port = common->skc_num;
+	record->remote_port = bpf_ntohs(common->skc_dport);
+	if (common->skc_family == AF_INET || mapped) {
+		record->family = 4;
+		*(__u32 *)record->local_address = common->skc_rcv_saddr;
+		*(__u32 *)record->remote_address = common->skc_daddr;
+		return;
+	}
+	struct in6_addr local = common->skc_v6_rcv_saddr;
+
+	record->family = 6;
+	__builtin_memcpy(record->local_address, &local, sizeof(local));
+	__builtin_memcpy(record->remote_address, &remote, sizeof(remote));
+}
+
+static __always_inline bool announce(struct socket_state *state, struct sock *sk,
+				     struct task_struct *task, struct capture_counters *count)
+{
+	struct wire_connection record = {};
+
+	fill_header(&record.header, WIRE_CONNECTION, sizeof(record));
+	record.socket = state->cookie;
+	record.tgid = task->tgid;
+	record.netns = sk->__sk_common.skc_net.net->ns.inum;
+	record.cgroup_id = bpf_get_current_cgroup_id();
+	record.local_start = state->local_start;
+	record.remote_start = state->remote_start;
+	record.flags = state->peer_flags;
+	record.protocol = state->protocol;
+	fill_addresses(&record, sk);
+	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		return false;
+	state->flags |= SOCKET_ANNOUNCED;
+	count->connections++;
+	return true;
+}
+
+/* One call, as observe's helpers need it. */
+struct call {
+	struct sock *sk;
+	struct task_struct *task;
+	struct socket_state *state;
+	struct capture_counters *count;
+	__u64 position;
+	__u32 length;
+	__u8 direction;
+};
+
+static __always_inline void fill_data(struct wire_data *record, const struct call *call)
+{
+	fill_header(&record->header, WIRE_DATA, sizeof(*record));
+	record->socket = call->state->cookie;
+	record->position = call->position;
+	record->length = call->length;
+	record->captured = 0;
+	record->flags = call->direction == DIRECTION_SEND ? DATA_SEND : 0;
+	record->reserved = 0;
+	record->tgid = call->task->tgid;
+	record->tid = call->task->pid;
+	record->trigger_socket = 0;
+	record->trigger_position = 0;
+	*(__u64 *)record->tail = 0;
+}
+
+/* What the thread read last; or, on a connection's first send, what came before connect(). */
+static __always_inline void fill_trigger(struct wire_data *record, const struct call *call)
+{
+	struct socket_state *state = call->state;
+	struct thread_state *last;
+
+	if (state->flags & SOCKET_OPENED) {
+		state->flags &= ~SOCKET_OPENED;
+		record->trigger_socket = state->trigger.socket;
+		record->trigger_position = state->trigger.position;
+		record->flags |= DATA_TRIGGER_CONNECT;
+		if (state->trigger.switches)
+			record->flags |= DATA_SLEPT;
+		return;
+	}
+	last = bpf_task_storage_get(&thread_states, call->task, 0, 0);
+	if (!last)
+		return;
+	record->trigger_socket = last->socket;
+	record->trigger_position = last->position;
+	if (last->switches != call->task->nvcsw)
+		record->flags |= DATA_SLEPT;
+}
+
+static __always_inline void remember_read(const struct call *call)
+{
+	struct thread_state *last = bpf_task_storage_get(&thread_states, call->task, 0,
+							 BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!last)
+		return;
+	last->socket = call->state->cookie;
+	last->position = call->position + call->length;
+	last->switches = call->task->nvcsw;
+}
+
+static __always_inline void shed_for_a_while(const struct call *call)
+{
+	call->state->flags |= SOCKET_SHED;
+	call->state->shed_until_ns = bpf_ktime_get_ns() + shed_ns;
+	call->count->dropped[DROP_RING_FULL]++;
+}
+
+/* Says once that the connection is shed, so that userspace gives up what it has open. */
+static __always_inline void tell_shed(const struct call *call)
+{
+	struct wire_data record = {};
+
+	if ((call->state->flags & (SOCKET_ANNOUNCED | SOCKET_TOLD)) != SOCKET_ANNOUNCED)
+		return;
+	fill_data(&record, call);
+	record.flags |= DATA_SHED | DATA_NO_PAYLOAD;
+	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		return;
+	call->state->flags |= SOCKET_TOLD;
+	call->count->markers++;
+}
+
+/* Is the call left out because its connection is shed? Captures again at a request's head. */
+static __always_inline bool is_shed(const struct call *call, const struct buffers *buffers,
+				    struct scratch *scratch, bool turned)
+{
+	struct socket_state *state = call->state;
+	bool now = state->rank < shed_per_mille;
+
+	if (!now && !(state->flags & SOCKET_SHED))
+		return false;
+	if (!now && turned && state->shed_until_ns < bpf_ktime_get_ns()) {
+		if (gather(scratch, buffers, 8) == 8 &&
+		    classify_request(*(__u64 *)scratch->payload)) {
+			state->flags &= ~(SOCKET_SHED | SOCKET_TOLD);
+			return false;
+		}
+	}
+	state->flags |= SOCKET_SHED;
+	tell_shed(call);
+	return true;
+}
+
+/* The bytes of a head that came before the call with which the connection was recognised. */
+static __always_inline bool write_prefix(const struct call *call, __u32 length, __u64 bytes)
+{
+	struct {
+		struct wire_data data;
+		__u64 payload;
+	} record = {};
+
+	fill_data(&record.data, call);
+	record.data.header.size = sizeof(record);
+	record.data.position = call->position - length;
+	record.data.length = length;
+	record.data.captured = length;
+	record.payload = bytes;
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(&record.data, call);
+	call->count->prefixes++;
+	return !bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP);
+}
+
+/*
+ * Looks at the first eight bytes of a message, which may come in several calls. True when
+ * this call's connection is known from here on.
+ */
+static __always_inline bool recognise(const struct call *call, const struct buffers *buffers,
+				      struct scratch *scratch, bool turned)
+{
+	struct socket_state *state = call->state;
+	__u32 held = state->prefix_length & 7;
+	__u64 first = 0;
+	int got;
+
+	if (turned || !(state->flags & SOCKET_COLLECTING)) {
+		if (!turned && state->tries >= TRIES_MAX)
+			return false;
+		if (state->tries < TRIES_MAX)
+			state->tries++;
+		held = 0;
+	}
+	*(__u64 *)scratch->payload = 0;
+	got = gather(scratch, buffers, call->length < 8 ? call->length : 8);
+	if (got <= 0) {
+		state->flags &= ~SOCKET_COLLECTING;
+		return false;
+	}
+	first = *(__u64 *)scratch->payload;
+	if (held)
+		first = first << 8 * held | state->prefix;
+	state->prefix = first;
+	if (held + got < 8) {
+		state->prefix_length = held + got;
+		state->flags |= SOCKET_COLLECTING;
+		return false;
+	}
+	state->flags &= ~SOCKET_COLLECTING;
+	state->protocol = classify(first);
+	if (state->protocol == WIRE_PROTOCOL_UNKNOWN)
+		return false;
+	state->prefix_length = held;
+	return true;
+}
+
+/* How much of this call to copy: what is left for this message, small calls always. */
+static __always_inline __u32 share_of(const struct call *call)
+{
+	struct socket_state *state = call->state;
+	__u32 used = state->budget_used;
+	__u32 left = used < capture_bytes_max ? capture_bytes_max - used : 0;
+
+	if (call->length <= SMALL_CALL)
+		left = SMALL_CALL;
+	return call->length < left ? call->length : left;
+}
+
+static __always_inline bool write_data(const struct call *call, const struct buffers *buffers,
+				       struct scratch *scratch)
+{
+	struct wire_data *record = &scratch->data;
+	__u32 share = share_of(call);
+	int captured = 0;
+
+	fill_data(record, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(record, call);
+	if (buffers->kind == BUFFERS_NONE) {
+		record->flags |= DATA_NO_PAYLOAD;
+		call->count->no_payload[buffers->reason & 7]++;
+	} else {
+		if (share)
+			captured = gather(scratch, buffers, share);
+		if (captured < 0) {
+			captured = 0;
+			record->flags |= DATA_NO_PAYLOAD;
+			call->count->no_payload[NO_PAYLOAD_FAULT]++;
+		} else if (captured < call->length) {
+			*(__u64 *)record->tail = gather_tail(buffers, call->length);
+			if (!captured)
+				call->count->no_payload[NO_PAYLOAD_BUDGET]++;
+		}
+	}
+	if (captured > CAPTURE_CALL_MAX)
+		return false;
+	call->state->budget_used += captured;
+	record->captured = captured;
+	record->header.size = sizeof(*record) + captured;
+	if (bpf_ringbuf_output(&socket_messages, record, sizeof(*record) + captured,
+			       BPF_RB_NO_WAKEUP))
+		return false;
+	call->count->captured++;
+	call->count->bytes_captured += captured;
+	return true;
+}
+
+static __always_inline void capture(const struct call *call, const struct buffers *buffers,
+				    struct scratch *scratch, bool turned)
+{
+	struct socket_state *state = call->state;
+	__u32 prefix = 0;
+	__u64 prefix_bytes = 0;
+
+	if (state->protocol == WIRE_PROTOCOL_UNKNOWN) {
+		__u64 before = state->prefix;
+
+		if (!recognise(call, buffers, scratch, turned)) {
+			call->count->dropped[DROP_UNCLASSIFIED]++;
+			return;
+		}
+		prefix = state->prefix_length;
+		prefix_bytes = before;
+	}
+	if (is_shed(call, buffers, scratch, turned)) {
+		call->count->dropped[DROP_SHED]++;
+		return;
+	}
+	if (!(state->flags & SOCKET_ANNOUNCED) &&
+	    !announce(state, call->sk, call->task, call->count)) {
+		shed_for_a_while(call);
+		return;
+	}
+	if (prefix && !write_prefix(call, prefix, prefix_bytes)) {
+		shed_for_a_while(call);
+		return;
+	}
+	if (!write_data(call, buffers, scratch))
+		shed_for_a_while(call);
+}
+
+/*
+ * One send or receive of `length` > 0 bytes by a selected thread, after it was done.
+ * `tp` is sk as a tcp_sock that may be read.
+ */
+static __always_inline void observe(struct sock *sk, const struct tcp_sock *tp,
+				    struct task_struct *task, const struct buffers *buffers,
+				    __u32 length, __u8 direction)
+{
+	struct capture_counters *count = counters();
+	struct call call = { sk, task, NULL, count, 0, length, direction };
+	struct scratch *scratch;
+	struct socket_state *state;
+	bool turned;
+	__u32 zero = 0;
+
+	scratch = bpf_map_lookup_elem(&scratches, &zero);
+	if (!count || !scratch)
+		return;
+	count->seen++;
+	count->bytes_seen += length;
+	state = bpf_sk_storage_get(&socket_states, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state) {
+		count->dropped[DROP_NO_STORAGE]++;
+		return;
+	}
+	call.state = state;
+	if (!(state->flags & SOCKET_NAMED))
+		name_connection(state, sk, tp);
+	turned = state->direction != direction;
+	if (turned) {
+		state->direction = direction;
+		state->budget_used = 0;
+	}
+	if (direction == DIRECTION_SEND) {
+		state->sent_end = sent_position(tp, state->local_start);
+		call.position = state->sent_end - length;
+	} else {
+		state->received_end = received_position(sk, tp, state->remote_start);
+		call.position = state->received_end - length;
+	}
+	capture(&call, buffers, scratch, turned);
+	if (direction == DIRECTION_RECEIVE)
+		remember_read(&call);
+}
+
+/* In connect(): what the thread read last is the cause of this connection. */
+static __always_inline void remember_connect(struct sock *sk, struct task_struct *task)
+{
+	struct socket_state *state;
+	struct thread_state *last;
+
+	state = bpf_sk_storage_get(&socket_states, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state)
+		return;
+	/* The socket may have been another connection before. */
+	__builtin_memset(state, 0, sizeof(*state));
+	state->flags = SOCKET_OPENED;
+	last = bpf_task_storage_get(&thread_states, task, 0, 0);
+	if (!last)
+		return;
+	state->trigger = *last;
+	state->trigger.switches = last->switches != task->nvcsw;
+}
+
+static __always_inline void write_close(struct sock *sk)
+{
+	struct socket_state *state = bpf_sk_storage_get(&socket_states, sk, 0, 0);
+	struct capture_counters *count = counters();
+	struct wire_close record = {};
+
+	if (!state || !count || !(state->flags & SOCKET_ANNOUNCED))
+		return;
+	state->flags &= ~SOCKET_ANNOUNCED;
+	fill_header(&record.header, WIRE_CLOSE, sizeof(record));
+	record.socket = state->cookie;
+	record.sent = state->sent_end;
+	record.received = state->received_end;
+	record.error = state->error;
+	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		__sync_fetch_and_add(&count->closes_lost, 1);
+	else
+		__sync_fetch_and_add(&count->closes, 1);
+}
+
+#endif

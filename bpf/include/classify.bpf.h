@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which protocol starts with these bytes: one function a protocol, one line in classify(). */
+#ifndef BACKSTITCH_CLASSIFY_BPF_H
+#define BACKSTITCH_CLASSIFY_BPF_H
+
+#include "wire.h"
+
+/* The first n bytes of a string as the little-endian number that they are in memory. */
+#define PACK4(a, b, c, d) \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24)
+#define PACK8(a, b, c, d, e, f, g, h) (PACK4(a, b, c, d) | PACK4(e, f, g, h) << 32)
+#define FIRST_BYTES(n) (~0ULL >> (64 - 8 * (n)))
+#define STARTS(first, n, a, b, c, d, e, f, g, h) \
+	(((first) & FIRST_BYTES(n)) == (PACK8(a, b, c, d, e, f, g, h) & FIRST_BYTES(n)))
+
+/* RFC 9110 section 9 methods, PATCH (RFC 5789), WebDAV's (RFC 4918), RFC 9110's registry. */
+static __always_inline bool http1_request(__u64 first)
+{
+	switch ((__u32)first) {
+	case PACK4('G', 'E', 'T', ' '):
+	case PACK4('P', 'U', 'T', ' '):
+		return true;
+	case PACK4('P', 'O', 'S', 'T'):
+		return STARTS(first, 5, 'P', 'O', 'S', 'T', ' ', 0, 0, 0);
+	case PACK4('H', 'E', 'A', 'D'):
+		return STARTS(first, 5, 'H', 'E', 'A', 'D', ' ', 0, 0, 0);
+	case PACK4('P', 'A', 'T', 'C'):
+		return STARTS(first, 6, 'P', 'A', 'T', 'C', 'H', ' ', 0, 0);
+	case PACK4('D', 'E', 'L', 'E'):
+		return STARTS(first, 7, 'D', 'E', 'L', 'E', 'T', 'E', ' ', 0);
+	case PACK4('O', 'P', 'T', 'I'):
+		return STARTS(first, 8, 'O', 'P', 'T', 'I', 'O', 'N', 'S', ' ');
+	case PACK4('C', 'O', 'N', 'N'):
+		return STARTS(first, 8, 'C', 'O', 'N', 'N', 'E', 'C', 'T', ' ');
+	case PACK4('T', 'R', 'A', 'C'):
+		return STARTS(first, 6, 'T', 'R', 'A', 'C', 'E', ' ', 0, 0);
+	case PACK4('Q', 'U', 'E', 'R'):
+		return STARTS(first, 6, 'Q', 'U', 'E', 'R', 'Y', ' ', 0, 0);
+	case PACK4('R', 'E', 'P', 'O'):
+		return STARTS(first, 7, 'R', 'E', 'P', 'O', 'R', 'T', ' ', 0);
+	case PACK4('P', 'R', 'O', 'P'):
+		return STARTS(first, 8, 'P', 'R', 'O', 'P', 'F', 'I', 'N', 'D') ||
+		       STARTS(first, 8, 'P', 'R', 'O', 'P', 'P', 'A', 'T', 'C');
+	case PACK4('S', 'E', 'A', 'R'):
+		return STARTS(first, 7, 'S', 'E', 'A', 'R', 'C', 'H', ' ', 0);
+	case PACK4('M', 'K', 'C', 'O'):
+		return STARTS(first, 6, 'M', 'K', 'C', 'O', 'L', ' ', 0, 0);
+	case PACK4('C', 'O', 'P', 'Y'):
+		return STARTS(first, 5, 'C', 'O', 'P', 'Y', ' ', 0, 0, 0);
+	case PACK4('M', 'O', 'V', 'E'):
+		return STARTS(first, 5, 'M', 'O', 'V', 'E', ' ', 0, 0, 0);
+	case PACK4('L', 'O', 'C', 'K'):
+		return STARTS(first, 5, 'L', 'O', 'C', 'K', ' ', 0, 0, 0);
+	case PACK4('U', 'N', 'L', 'O'):
+		return STARTS(first, 7, 'U', 'N', 'L', 'O', 'C', 'K', ' ', 0);
+	default:
+		return false;
+	}
+}
+
+static __always_inline bool http1_response(__u64 first)
+{
+	return STARTS(first, 7, 'H', 'T', 'T', 'P', '/', '1', '.', 0);
+}
+
+static __always_inline __u8 classify_request(__u64 first)
+{
+	return http1_request(first) ? WIRE_PROTOCOL_HTTP1 : WIRE_PROTOCOL_UNKNOWN;
+}
+
+static __always_inline __u8 classify(__u64 first)
+{
+	return http1_response(first) ? WIRE_PROTOCOL_HTTP1 : classify_request(first);
+}
+
+#endif
