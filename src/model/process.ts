@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { BpfMap } from "libbpf-ts";
 import type { Observable } from "rxjs";
 
 /** A process that a selector selected. Valid until its `exit` change plus a grace period. */
@@ -23,6 +24,8 @@ export interface SelectionChange {
  */
 export interface ProcessSelection {
   readonly selectionMapFd: number;
+  /** The same map as libbpf-ts knows it: `object.map("selected_tasks").reuse(selectionMap)`. */
+  readonly selectionMap: BpfMap;
   /** Hot; replays nothing. Take `selected()` first. */
   readonly changes: Observable<SelectionChange>;
   selected(): Iterable<SelectedProcess>;
