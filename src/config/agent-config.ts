@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {
+  ExporterFactory,
+  ExtensionFactory,
+  Factory,
+  ProcessorFactory,
+  ReceiverFactory,
+} from "../component/component.ts";
+import type { Signal } from "../model/batch.ts";
+import type { TelemetryConfig } from "./telemetry-config.ts";
+
+/** A configured component: what its factory needs. */
+export interface Configured<F extends Factory> {
+  /** As written: `type` or `type/name`. */
+  readonly id: string;
+  readonly factory: F;
+  /** What the factory's schema gave. */
+  readonly config: unknown;
+}
+
+export interface PipelineConfig {
+  /** `traces` or `traces/name`. */
+  readonly id: string;
+  readonly signal: Signal;
+  readonly receivers: readonly string[];
+  readonly processors: readonly string[];
+  readonly exporters: readonly string[];
+}
+
+/** A checked configuration: every reference resolves, every body has passed its schema. */
+export interface AgentConfig {
+  readonly receivers: ReadonlyMap<string, Configured<ReceiverFactory>>;
+  readonly processors: ReadonlyMap<string, Configured<ProcessorFactory>>;
+  readonly exporters: ReadonlyMap<string, Configured<ExporterFactory>>;
+  readonly extensions: ReadonlyMap<string, Configured<ExtensionFactory>>;
+  readonly service: {
+    /** Ids, in the order of the configuration. */
+    readonly extensions: readonly string[];
+    readonly pipelines: readonly PipelineConfig[];
+    readonly telemetry: TelemetryConfig;
+  };
+}

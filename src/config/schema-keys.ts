@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+
+type Schema = z.core.$ZodType;
+
+/** The keys that the schema takes at a path, for "did you mean"; empty where any key is taken. */
+export function keysAt(schema: Schema, path: readonly PropertyKey[]): readonly string[] {
+  let open = objectsIn(schema);
+  for (const key of path) {
+    open = open.flatMap((at) => childrenOf(at, key)).flatMap((child) => objectsIn(child));
+  }
+  const keys = open.flatMap((at) => (at instanceof z.ZodObject ? Object.keys(at.shape) : []));
+  return [...new Set(keys)];
+}
+
+/** True when the schema at the path, or one round it, is marked as secret. */
+export function isSecretAt(schema: Schema, path: readonly PropertyKey[]): boolean {
+  let open: Schema[] = unwrapAll(schema);
+  for (const key of path) {
+    if (open.some(isMarkedSecret)) return true;
+    open = open.flatMap((at) => childrenOf(at, key)).flatMap((child) => unwrapAll(child));
+  }
+  return open.some(isMarkedSecret);
+}
+
+function isMarkedSecret(schema: Schema): boolean {
+  return schema instanceof z.ZodType && schema.meta()?.["secret"] === true;
+}
+
+function objectsIn(schema: Schema): Schema[] {
+  return unwrapAll(schema).filter((at) => at instanceof z.ZodObject || hasChildren(at));
+}
+
+function hasChildren(schema: Schema): boolean {
+  return schema instanceof z.ZodRecord || schema instanceof z.ZodArray;
+}
+
+function childrenOf(schema: Schema, key: PropertyKey): Schema[] {
+  if (schema instanceof z.ZodObject) {
+    const child: Schema | undefined = schema.shape[String(key)];
+    return child === undefined ? [] : [child];
+  }
+  if (schema instanceof z.ZodRecord) return [schema.valueType];
+  if (schema instanceof z.ZodArray) return [schema.element];
+  return [];
+}
+
+/** The schema and everything it wraps, without going into fields. */
+function unwrapAll(schema: Schema): Schema[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) {
+    return [schema, ...unwrapAll(schema.unwrap())];
+  }
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
+    return [schema, ...unwrapAll(schema.unwrap())];
+  }
+  if (schema instanceof z.ZodPipe)
+    return [schema, ...unwrapAll(schema.in), ...unwrapAll(schema.out)];
+  if (schema instanceof z.ZodUnion || schema instanceof z.ZodDiscriminatedUnion) {
+    return [schema, ...schema.options.flatMap((option: Schema) => unwrapAll(option))];
+  }
+  if (schema instanceof z.ZodReadonly) return [schema, ...unwrapAll(schema.unwrap())];
+  if (schema instanceof z.ZodLazy) return [schema];
+  return [schema];
+}
