@@ -90,8 +90,18 @@ export class UnloadedMap {
     );
   }
 
-  /** Uses a loaded map in place of this one. Type and sizes must be the same. */
+  /** Uses a loaded map in place of this one. Its type and sizes must be the same; its maxEntries hold. */
   reuse(map: BpfMap): void {
+    const { type, keyBytes, valueBytes } = this.#description;
+    // libbpf would take the other map's shape for granted, and the program would read past it.
+    if (map.type !== type || map.keySize !== keyBytes || map.valueSize !== valueBytes) {
+      throw new BpfError({
+        code: "ARGUMENT",
+        message:
+          `reuse map "${map.name}" (type ${map.type}, key ${map.keySize}, value ${map.valueSize} ` +
+          `bytes) as "${this.name}": that is of type ${type}, key ${keyBytes}, value ${valueBytes}.`,
+      });
+    }
     guarded({ code: "MAP", operation: `reuse map "${map.name}" as "${this.name}"` }, () =>
       this.#object.reuse(this.name, map.nativeHandle),
     );

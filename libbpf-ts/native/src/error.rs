@@ -27,7 +27,9 @@ pub fn errno(number: c_int, what: impl Into<String>) -> Failure {
 }
 
 pub fn last_errno() -> c_int {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+    std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
 }
 
 /// libbpf returns `-errno`; the few calls that return -1 set `errno` as well.
@@ -35,7 +37,10 @@ pub fn check(result: c_int, what: &str) -> Result<c_int> {
     if result >= 0 {
         return Ok(result);
     }
-    Err(errno(if result == -1 { last_errno() } else { result }, what))
+    Err(errno(
+        if result == -1 { last_errno() } else { result },
+        what,
+    ))
 }
 
 /// libbpf returns null and sets `errno`.
@@ -56,5 +61,7 @@ pub unsafe fn string_at(pointer: *const std::os::raw::c_char) -> String {
     if pointer.is_null() {
         return String::new();
     }
-    unsafe { std::ffi::CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+    unsafe { std::ffi::CStr::from_ptr(pointer) }
+        .to_string_lossy()
+        .into_owned()
 }

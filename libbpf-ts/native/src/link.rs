@@ -71,7 +71,9 @@ impl NativeLink {
                 },
             }
             if output.len() > bytes_max as usize {
-                return Err(argument(format!("the iterator wrote more than {bytes_max} bytes")));
+                return Err(argument(format!(
+                    "the iterator wrote more than {bytes_max} bytes"
+                )));
             }
         }
     }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::os::raw::{c_char, c_int, c_void};
-use std::sync::Once;
 
 use libbpf_sys::{__va_list_tag, libbpf_print_level, libbpf_set_print, LIBBPF_DEBUG};
 use napi_derive::napi;
@@ -41,12 +40,15 @@ unsafe extern "C" fn collect(
     length
 }
 
+/// A panic becomes an exception, so its text belongs there and not on stderr.
+#[napi_derive::module_init]
+fn install() {
+    unsafe { libbpf_set_print(Some(collect)) };
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
 /// Called before each group of libbpf calls whose failure would want a log.
 pub fn start() {
-    static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| unsafe {
-        libbpf_set_print(Some(collect));
-    });
     LOG.with_borrow_mut(Vec::clear);
 }
 

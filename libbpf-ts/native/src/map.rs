@@ -55,7 +55,9 @@ fn expect(label: &str, given: usize, wanted: usize) -> Result<()> {
     if given == wanted {
         return Ok(());
     }
-    Err(argument(format!("{label} has {given} bytes, the map wants {wanted}")))
+    Err(argument(format!(
+        "{label} has {given} bytes, the map wants {wanted}"
+    )))
 }
 
 impl NativeMap {
@@ -70,8 +72,7 @@ impl NativeMap {
     fn own(fd: OwnedFd) -> Result<NativeMap> {
         let mut info = bpf::bpf_map_info::default();
         let mut size = size_of::<bpf::bpf_map_info>() as u32;
-        let result =
-            unsafe { bpf::bpf_map_get_info_by_fd(fd.as_raw_fd(), &mut info, &mut size) };
+        let result = unsafe { bpf::bpf_map_get_info_by_fd(fd.as_raw_fd(), &mut info, &mut size) };
         check(result, "map info")?;
         let per_cpu = PER_CPU.contains(&info.type_);
         let copies = if per_cpu {
@@ -80,8 +81,11 @@ impl NativeMap {
             1
         };
         let value = info.value_size as usize;
-        let transfer_bytes =
-            if per_cpu { value.next_multiple_of(8) * copies as usize } else { value };
+        let transfer_bytes = if per_cpu {
+            value.next_multiple_of(8) * copies as usize
+        } else {
+            value
+        };
         Ok(NativeMap {
             fd: Some(fd),
             key_bytes: info.key_size as usize,
@@ -92,11 +96,18 @@ impl NativeMap {
     }
 
     pub fn raw_fd(&self) -> Result<i32> {
-        self.fd.as_ref().map(AsRawFd::as_raw_fd).ok_or_else(|| closed("map"))
+        self.fd
+            .as_ref()
+            .map(AsRawFd::as_raw_fd)
+            .ok_or_else(|| closed("map"))
     }
 
     fn key_pointer(&self, key: &[u8]) -> *const c_void {
-        if self.key_bytes == 0 { std::ptr::null() } else { key.as_ptr().cast() }
+        if self.key_bytes == 0 {
+            std::ptr::null()
+        } else {
+            key.as_ptr().cast()
+        }
     }
 
     fn batch(&self, fd: i32) -> Result<MapSnapshot> {
@@ -112,7 +123,11 @@ impl NativeMap {
             values.resize((count + capacity as usize) * self.transfer_bytes, 0u8);
             let mut got = capacity;
             let mut next = [0u64; 2];
-            let input = if first { std::ptr::null_mut() } else { token.as_mut_ptr().cast() };
+            let input = if first {
+                std::ptr::null_mut()
+            } else {
+                token.as_mut_ptr().cast()
+            };
             let result = unsafe {
                 bpf::bpf_map_lookup_batch(
                     fd,
@@ -157,8 +172,7 @@ impl NativeMap {
         let mut count = 0usize;
         let mut from: *const c_void = std::ptr::null();
         while count < limit {
-            let result =
-                unsafe { bpf::bpf_map_get_next_key(fd, from, next.as_mut_ptr().cast()) };
+            let result = unsafe { bpf::bpf_map_get_next_key(fd, from, next.as_mut_ptr().cast()) };
             if result == -libc::ENOENT {
                 break;
             }
@@ -203,7 +217,14 @@ impl NativeMap {
             ..Default::default()
         };
         let fd = unsafe {
-            bpf::bpf_map_create(kind, name.as_ptr(), key_bytes, value_bytes, entries_max, &options)
+            bpf::bpf_map_create(
+                kind,
+                name.as_ptr(),
+                key_bytes,
+                value_bytes,
+                entries_max,
+                &options,
+            )
         };
         let fd = check(fd, "create map")?;
         NativeMap::own(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -236,9 +257,7 @@ impl NativeMap {
         expect("output", out.len(), self.transfer_bytes)?;
         // SAFETY: JavaScript does not run while this call holds the bytes.
         let target = unsafe { out.as_mut() }.as_mut_ptr();
-        let result = unsafe {
-            bpf::bpf_map_lookup_elem(fd, self.key_pointer(key), target.cast())
-        };
+        let result = unsafe { bpf::bpf_map_lookup_elem(fd, self.key_pointer(key), target.cast()) };
         if result == -libc::ENOENT {
             return Ok(false);
         }

@@ -25,7 +25,11 @@ pub struct MappedBuffer(Mapping);
 
 impl MappedBuffer {
     pub fn map(fd: i32, offset: usize, bytes: usize, writable: bool) -> Result<MappedBuffer> {
-        let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        let protection = if writable {
+            libc::PROT_READ | libc::PROT_WRITE
+        } else {
+            libc::PROT_READ
+        };
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -88,7 +92,10 @@ impl FromNapiValue for RawValue {
 pub fn detach_buffer(env: napi::Env, buffer: RawValue) -> Result<()> {
     let status = unsafe { sys::napi_detach_arraybuffer(env.raw(), buffer.0) };
     if status != sys::Status::napi_ok {
-        return Err(Failure::new("argument".to_owned(), "not a detachable ArrayBuffer"));
+        return Err(Failure::new(
+            "argument".to_owned(),
+            "not a detachable ArrayBuffer",
+        ));
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ use crate::error::{
     argument, c_string, check, check_pointer, closed, errno, string_at, unknown, Result,
 };
 use crate::link::NativeLink;
+use crate::log;
 use crate::map::NativeMap;
 use crate::variables::{self, VariableDescription};
-use crate::log;
 
 #[napi(object)]
 pub struct OpenOptions {
@@ -88,8 +88,7 @@ impl NativeObject {
     fn program(&self, name: &str) -> Result<*mut bpf::bpf_program> {
         let object = self.pointer()?;
         let wanted = c_string(name)?;
-        let program =
-            unsafe { bpf::bpf_object__find_program_by_name(object, wanted.as_ptr()) };
+        let program = unsafe { bpf::bpf_object__find_program_by_name(object, wanted.as_ptr()) };
         if program.is_null() {
             return Err(unknown(format!("program {name}")));
         }
@@ -115,14 +114,15 @@ impl NativeObject {
         Ok((program, fd))
     }
 
-    fn initial(&self, map: &str) -> Result<&mut [u8]> {
+    /// Where a section's initial bytes lie, and how many they are.
+    fn initial(&self, map: &str) -> Result<(*mut u8, usize)> {
         let map = self.map_pointer(map)?;
         let mut size: bpf::size_t = 0;
         let start = unsafe { bpf::bpf_map__initial_value(map, &mut size) };
         if start.is_null() {
             return Err(errno(libc::EINVAL, "initial value"));
         }
-        Ok(unsafe { std::slice::from_raw_parts_mut(start.cast::<u8>(), size as usize) })
+        Ok((start.cast(), size as usize))
     }
 }
 
@@ -155,7 +155,10 @@ impl NativeObject {
             bpf::bpf_object__open_mem(start.cast(), bytes.len() as bpf::size_t, &options)
         };
         check_pointer(object, "open")?;
-        Ok(NativeObject { object, loaded: false })
+        Ok(NativeObject {
+            object,
+            loaded: false,
+        })
     }
 
     #[napi(catch_unwind)]
@@ -212,14 +215,21 @@ impl NativeObject {
 
     /// Copies the initial bytes of a map of global variables.
     #[napi(catch_unwind)]
-    pub fn read_initial(&self, map: String, mut out: napi::bindgen_prelude::Uint8Array) -> Result<()> {
-        let initial = self.initial(&map)?;
+    pub fn read_initial(
+        &self,
+        map: String,
+        mut out: napi::bindgen_prelude::Uint8Array,
+    ) -> Result<()> {
+        let (start, length) = self.initial(&map)?;
         // SAFETY: JavaScript does not run while this call holds the bytes.
         let out = unsafe { out.as_mut() };
-        if out.len() != initial.len() {
-            return Err(argument(format!("{} bytes, the map has {}", out.len(), initial.len())));
+        if out.len() != length {
+            return Err(argument(format!(
+                "{} bytes, the map has {length}",
+                out.len()
+            )));
         }
-        out.copy_from_slice(initial);
+        unsafe { std::ptr::copy_nonoverlapping(start, out.as_mut_ptr(), length) };
         Ok(())
     }
 
@@ -228,33 +238,47 @@ impl NativeObject {
         if self.loaded {
             return Err(argument("the object is loaded; initial values are fixed"));
         }
-        let initial = self.initial(&map)?;
+        let (start, length) = self.initial(&map)?;
         let end = offset as usize + bytes.len();
-        if end > initial.len() {
-            return Err(argument(format!("end {end} is past the map's {} bytes", initial.len())));
+        if end > length {
+            return Err(argument(format!(
+                "end {end} is past the map's {length} bytes"
+            )));
         }
-        initial[offset as usize..end].copy_from_slice(bytes);
+        // SAFETY: the range was checked, and libbpf's memory is not the caller's buffer.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.add(offset as usize), bytes.len());
+        }
         Ok(())
     }
 
     #[napi(catch_unwind)]
     pub fn set_autoload(&self, program: String, autoload: bool) -> Result<()> {
         let program = self.program(&program)?;
-        check(unsafe { bpf::bpf_program__set_autoload(program, autoload) }, "set autoload")?;
+        check(
+            unsafe { bpf::bpf_program__set_autoload(program, autoload) },
+            "set autoload",
+        )?;
         Ok(())
     }
 
     #[napi(catch_unwind)]
     pub fn set_entries_max(&self, map: String, entries_max: u32) -> Result<()> {
         let map = self.map_pointer(&map)?;
-        check(unsafe { bpf::bpf_map__set_max_entries(map, entries_max) }, "set max_entries")?;
+        check(
+            unsafe { bpf::bpf_map__set_max_entries(map, entries_max) },
+            "set max_entries",
+        )?;
         Ok(())
     }
 
     #[napi(catch_unwind)]
     pub fn reuse(&self, map: String, other: &NativeMap) -> Result<()> {
         let map = self.map_pointer(&map)?;
-        check(unsafe { bpf::bpf_map__reuse_fd(map, other.raw_fd()?) }, "reuse")?;
+        check(
+            unsafe { bpf::bpf_map__reuse_fd(map, other.raw_fd()?) },
+            "reuse",
+        )?;
         Ok(())
     }
 

@@ -34,7 +34,9 @@ impl NativeBtf {
     pub fn load_kernel() -> Result<NativeBtf> {
         log::start();
         let btf = unsafe { bpf::btf__load_vmlinux_btf() };
-        Ok(NativeBtf { btf: check_pointer(btf, "kernel BTF")? })
+        Ok(NativeBtf {
+            btf: check_pointer(btf, "kernel BTF")?,
+        })
     }
 
     /// The id of a type, 0 when there is none of that name and kind.
@@ -82,8 +84,14 @@ impl NativeBtf {
 #[napi(catch_unwind)]
 pub fn try_tracing(btf_id: u32) -> Result<i32> {
     let instructions = [
-        bpf::bpf_insn { code: 0xb7, ..Default::default() },
-        bpf::bpf_insn { code: 0x95, ..Default::default() },
+        bpf::bpf_insn {
+            code: 0xb7,
+            ..Default::default()
+        },
+        bpf::bpf_insn {
+            code: 0x95,
+            ..Default::default()
+        },
     ];
     let mut options = bpf::bpf_prog_load_opts {
         sz: size_of::<bpf::bpf_prog_load_opts>() as bpf::size_t,
@@ -143,8 +151,13 @@ pub struct NativeStats {
 impl NativeStats {
     #[napi(factory, catch_unwind)]
     pub fn enable() -> Result<NativeStats> {
-        let fd = check(unsafe { bpf::bpf_enable_stats(bpf::BPF_STATS_RUN_TIME) }, "enable stats")?;
-        Ok(NativeStats { fd: Some(unsafe { OwnedFd::from_raw_fd(fd) }) })
+        let fd = check(
+            unsafe { bpf::bpf_enable_stats(bpf::BPF_STATS_RUN_TIME) },
+            "enable stats",
+        )?;
+        Ok(NativeStats {
+            fd: Some(unsafe { OwnedFd::from_raw_fd(fd) }),
+        })
     }
 
     #[napi(catch_unwind)]

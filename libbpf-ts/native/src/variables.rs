@@ -43,10 +43,7 @@ unsafe fn type_at<'a>(btf: *const bpf::btf, id: u32) -> Option<&'a bpf::btf_type
 ///
 /// # Safety
 /// `object` and `map` are alive.
-pub unsafe fn section_of(
-    object: *mut bpf::bpf_object,
-    map: *const bpf::bpf_map,
-) -> Option<String> {
+pub unsafe fn section_of(object: *mut bpf::bpf_object, map: *const bpf::bpf_map) -> Option<String> {
     unsafe {
         if !bpf::bpf_map__is_internal(map) {
             return None;
@@ -105,13 +102,15 @@ pub fn list(object: *mut bpf::bpf_object) -> Result<Vec<VariableDescription>> {
             continue;
         };
         let map_name = unsafe { string_at(bpf::bpf_map__name(map)) };
-        let Some(section) =
-            (unsafe { type_at(btf, bpf::bpf_map__btf_value_type_id(map)) })
-        else {
+        let Some(section) = (unsafe { type_at(btf, bpf::bpf_map__btf_value_type_id(map)) }) else {
             continue;
         };
         let count = (section.info & 0xffff) as usize;
-        let first = unsafe { std::ptr::from_ref(section).add(1).cast::<bpf::btf_var_secinfo>() };
+        let first = unsafe {
+            std::ptr::from_ref(section)
+                .add(1)
+                .cast::<bpf::btf_var_secinfo>()
+        };
         for index in 0..count {
             let entry = unsafe { &*first.add(index) };
             let Some(variable) = (unsafe { type_at(btf, entry.type_) }) else {
@@ -120,8 +119,7 @@ pub fn list(object: *mut bpf::bpf_object) -> Result<Vec<VariableDescription>> {
             if kind_of(variable.info) != bpf::BTF_KIND_VAR {
                 continue;
             }
-            let (kind, signed) =
-                unsafe { scalar_of(btf, variable.__bindgen_anon_1.type_) };
+            let (kind, signed) = unsafe { scalar_of(btf, variable.__bindgen_anon_1.type_) };
             all.push(VariableDescription {
                 name: unsafe { string_at(bpf::btf__name_by_offset(btf, variable.name_off)) },
                 map: map_name.clone(),
