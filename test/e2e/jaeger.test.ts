@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startTestAgent } from "../support/agent.ts";
+import { eventually } from "../support/eventually.ts";
+import { startJaeger } from "../support/jaeger.ts";
+import { CHAIN_SPANS, startNetworkChain } from "../support/network-chain.ts";
+
+const REQUESTS = 20;
+
+test("a real Jaeger shows the chain's traces, sent over gRPC, with all services", async () => {
+  await using jaeger = await startJaeger();
+  await using chain = await startNetworkChain();
+  const targets = Object.entries(chain.services).map(
+    ([name, { pid }]) => `{pids: [${pid}], name: ${name}}`,
+  );
+  const endpoint = jaeger.otlpGrpcEndpoint;
+  await using agent = await startTestAgent({
+    targets: `[${targets.join(", ")}]`,
+    file: false,
+    exporters: {
+      yaml: `otlp_grpc: {endpoint: "${endpoint}", tls: {insecure: true}}`,
+      ids: ["otlp_grpc"],
+    },
+  });
+  await chain.load({ requests: REQUESTS, concurrency: 2, paths: ["/order/{id}"] });
+  const traces = await eventually(
+    async () => await jaeger.traces("nginx"),
+    (found) =>
+      found.length >= REQUESTS && found.every((trace) => trace.length >= CHAIN_SPANS.length),
+  );
+  assert.equal(traces.length, REQUESTS, agent.process.output());
+  for (const trace of traces) {
+    assert.equal(trace.length, CHAIN_SPANS.length);
+    assert.deepEqual(
+      trace.flatMap((span) => span.warnings),
+      [],
+    );
+    assert.equal(trace.filter((span) => span.parentSpanId === "").length, 1);
+  }
+  const services = (await jaeger.services()).filter((name) => !name.startsWith("jaeger"));
+  assert.deepEqual(services, ["nginx", "orders", "prices", "stock"]);
+});
