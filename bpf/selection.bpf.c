@@ -76,8 +76,18 @@ static __always_inline void fill_header(struct wire_header *header, __u16 kind, 
 	header->time_ns = bpf_ktime_get_ns();
 }
 
+static __always_inline void fill_process(struct wire_process *record, __u16 kind,
+					 struct task_struct *task, __u32 selected)
+{
+	fill_header(&record->header, kind, sizeof(*record));
+	record->tgid = task->tgid;
+	record->start_time_ns = task->group_leader->start_boottime;
+	record->selected = selected;
+	bpf_probe_read_kernel_str(record->name, sizeof(record->name), task->comm);
+}
+
 static __always_inline void report_process(__u16 kind, struct task_struct *task, __u32 parent,
-					   __u32 selected)
+					   const struct selection *selection)
 {
 	struct wire_process *record;
 
@@ -86,12 +96,9 @@ static __always_inline void report_process(__u16 kind, struct task_struct *task,
 		count_lost(LOST_RECORD);
 		return;
 	}
-	fill_header(&record->header, kind, sizeof(*record));
-	record->tgid = task->tgid;
+	fill_process(record, kind, task, selection ? selection->target : 0);
 	record->parent = parent;
-	record->start_time_ns = task->group_leader->start_boottime;
-	record->selected = selected;
-	record->reserved = 0;
+	record->pending = selection ? selection->pending : 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
@@ -107,7 +114,7 @@ int BPF_PROG(process_fork, struct task_struct *child)
 	bool is_process = child->pid == child->tgid;
 	struct selection copy;
 
-	if (!inherited || !inherited->target) {
+	if (!inherited) {
 		if (report_forks && is_process)
 			report_process(WIRE_PROCESS_FORK, child, parent->tgid, 0);
 		return 0;
@@ -116,7 +123,7 @@ int BPF_PROG(process_fork, struct task_struct *child)
 	if (!bpf_task_storage_get(&selected_tasks, child, &copy, BPF_LOCAL_STORAGE_GET_F_CREATE))
 		count_lost(LOST_INHERITANCE);
 	if (is_process)
-		report_process(WIRE_PROCESS_FORK, child, parent->tgid, copy.target);
+		report_process(WIRE_PROCESS_FORK, child, parent->tgid, &copy);
 	return 0;
 }
 
@@ -124,12 +131,11 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *binprm)
 {
 	struct selection *selection = selection_of(task);
-	__u32 target = selection ? selection->target : 0;
 
-	if (target && confirm_execs)
+	if (selection && confirm_execs)
 		selection->pending = 1;
-	if (target || report_execs)
-		report_process(WIRE_PROCESS_EXEC, task, 0, target);
+	if (selection || report_execs)
+		report_process(WIRE_PROCESS_EXEC, task, 0, selection);
 	return 0;
 }
 
@@ -137,9 +143,7 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(process_moved, void *destination, const char *path, struct task_struct *leader)
 {
-	struct selection *selection = selection_of(leader);
-
-	report_process(WIRE_PROCESS_EXEC, leader, 0, selection ? selection->target : 0);
+	report_process(WIRE_PROCESS_EXEC, leader, 0, selection_of(leader));
 	return 0;
 }
 
@@ -151,7 +155,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 
 	if (!selection || task->signal->live.counter != 0)
 		return 0;
-	report_process(WIRE_PROCESS_EXIT, task, 0, selection->target);
+	report_process(WIRE_PROCESS_EXIT, task, 0, selection);
 	return 0;
 }
 
@@ -192,11 +196,8 @@ static __always_inline void write_process(struct seq_file *seq, __u16 kind,
 {
 	struct wire_process record = {};
 
-	fill_header(&record.header, kind, sizeof(record));
-	record.tgid = task->tgid;
+	fill_process(&record, kind, task, selected);
 	record.parent = task->real_parent->tgid;
-	record.start_time_ns = task->group_leader->start_boottime;
-	record.selected = selected;
 	bpf_seq_write(seq, &record, sizeof(record));
 }
 
@@ -249,7 +250,7 @@ int seed_tasks(struct bpf_iter__task *context)
 	if (selection || task->pid != task->tgid)
 		return 0;
 	parent = selection_of(task->real_parent);
-	if (parent && parent->target)
+	if (parent)
 		write_process(seq, WIRE_PROCESS_FORK, task, parent->target);
 	return 0;
 }

@@ -67,13 +67,15 @@ export const WIRE_CLOSE_RECEIVED = 32;
 export const WIRE_CLOSE_ERROR = 40;
 export const WIRE_CLOSE_RESERVED = 44;
 
-export const WIRE_PROCESS_BYTES = 40;
+export const WIRE_PROCESS_BYTES = 56;
 export const WIRE_PROCESS_HEADER = 0;
 export const WIRE_PROCESS_TGID = 16;
 export const WIRE_PROCESS_PARENT = 20;
 export const WIRE_PROCESS_START_TIME_NS = 24;
 export const WIRE_PROCESS_SELECTED = 32;
-export const WIRE_PROCESS_RESERVED = 36;
+export const WIRE_PROCESS_PENDING = 36;
+export const WIRE_PROCESS_NAME = 40;
+export const WIRE_PROCESS_NAME_COUNT = 16;
 
 export const WIRE_LISTEN_BYTES = 24;
 export const WIRE_LISTEN_HEADER = 0;

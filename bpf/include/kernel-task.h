@@ -59,6 +59,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	__u64 start_boottime; /* since 5.5; ns */
 	struct signal_struct *signal;
+	char comm[16];
 };
 
 struct sock_common {

@@ -103,7 +103,8 @@ struct wire_process {
 	__u32 parent;
 	__u64 start_time_ns; /* of the process, CLOCK_BOOTTIME as /proc/PID/stat */
 	__u32 selected; /* target number that the kernel inherited, 0 for none */
-	__u32 reserved;
+	__u32 pending; /* 1: not observed until userspace has confirmed it */
+	__u8 name[16]; /* the kernel's short name of the program, NUL-terminated */
 };
 
 struct wire_listen {
@@ -135,7 +136,7 @@ _Static_assert(sizeof(struct wire_header) == 16, "wire_header");
 _Static_assert(sizeof(struct wire_connection) == 88, "wire_connection");
 _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
-_Static_assert(sizeof(struct wire_process) == 40, "wire_process");
+_Static_assert(sizeof(struct wire_process) == 56, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
 _Static_assert(sizeof(struct capture_counters) == 200, "capture_counters");
 
