@@ -26,6 +26,11 @@ export interface MetricOptions {
   readonly unit: string;
 }
 
+/** A distribution; `record` costs some hundred nanoseconds: once a batch, not once an item. */
+export interface Histogram {
+  record(value: number): void;
+}
+
 /**
  * The agent's own metrics and log, under the Collector's names (`otelcol_…`). The labels of
  * the component are given by the component itself (`receiver`, `exporter`, `processor`).
@@ -43,4 +48,11 @@ export interface Telemetry {
     read: () => number,
     labels?: Labels,
   ): () => void;
+  /** `boundaries` are upper bounds, ascending. */
+  histogram(
+    name: string,
+    options: MetricOptions,
+    boundaries: readonly number[],
+    labels?: Labels,
+  ): Histogram;
 }

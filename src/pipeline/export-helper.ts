@@ -44,8 +44,8 @@ export interface ExportHooks {
 }
 
 /**
- * The Collector's exporter helper: queue, retry, timeout, then `push`. Counts sent, failed and
- * refused items, and settles receipts: with a queue as soon as the batch is queued (unless
+ * The Collector's exporter helper: queue, retry, timeout, then `push`. Counts sent and failed
+ * items (the topology counts what `accept` refuses), and settles receipts: with a queue as soon as the batch is queued (unless
  * `wait_for_result`), without one when it is delivered or lost.
  */
 export function createQueuedExporter(
@@ -127,7 +127,6 @@ class QueuedExporter implements Exporter {
   }
 
   #refuse(batch: Batch, result: Exclude<OfferResult, "accepted">): void {
-    this.#counts.enqueueFailed.add(batch.items);
     const error = {
       full: "sending queue is full",
       too_large: "element size too large",
@@ -218,7 +217,6 @@ class QueuedExporter implements Exporter {
 interface ExportCounters {
   readonly sent: Counter;
   readonly sendFailed: Counter;
-  readonly enqueueFailed: Counter;
   dropped(reason: string): Counter;
 }
 
@@ -235,11 +233,6 @@ function createCounters(settings: ExporterSettings): ExportCounters {
     sendFailed: telemetry.counter(
       `otelcol_exporter_send_failed_${name}`,
       { description: `Number of ${name} in failed attempts to send to destination.`, unit },
-      labels,
-    ),
-    enqueueFailed: telemetry.counter(
-      `otelcol_exporter_enqueue_failed_${name}`,
-      { description: `Number of ${name} failed to be added to the sending queue.`, unit },
       labels,
     ),
     dropped: (reason) =>

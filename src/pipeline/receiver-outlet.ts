@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Subscription } from "rxjs";
+import type { Receiver, Settings } from "../component/component.ts";
+import type { Batch, Signal } from "../model/batch.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { createReceipt, splitReceipt } from "./receipt.ts";
+import { createReceiverCounts, type ReceiverCounts } from "./receiver-counts.ts";
+
+export interface OutletInputs {
+  readonly settings: Pick<Settings, "id" | "telemetry">;
+  readonly receiver: Receiver;
+  readonly signal: Signal;
+  readonly pipelines: readonly Pipeline[];
+  readonly onBroken: (componentId: string, error: unknown) => void;
+}
+
+/** One signal of one receiver: counts what it emits and hands it to every pipeline. */
+export class ReceiverOutlet {
+  readonly #inputs: OutletInputs;
+  readonly #counts = new Map<string, ReceiverCounts>();
+
+  constructor(inputs: OutletInputs) {
+    this.#inputs = inputs;
+  }
+
+  wire(): Subscription {
+    const { receiver, signal, settings, onBroken } = this.#inputs;
+    return receiver.output(signal).subscribe({
+      next: (batch) => this.#deliver(batch),
+      error: (error) => onBroken(settings.id, error),
+    });
+  }
+
+  #deliver(batch: Batch): void {
+    const counts = this.#countsOf(batch.transport ?? "");
+    const { pipelines } = this.#inputs;
+    const { receipt } = batch;
+    if (receipt === undefined) {
+      counts.accepted.add(batch.items);
+      for (const pipeline of pipelines) pipeline.push(batch);
+      return;
+    }
+    const watched = createReceipt((outcome) => {
+      const counter = outcome.kind === "refused" ? counts.refused : counts.accepted;
+      counter.add(batch.items);
+      receipt.settle(outcome);
+    });
+    const shares = pipelines.length === 1 ? [watched] : splitReceipt(watched, pipelines.length);
+    pipelines.forEach((pipeline, at) => {
+      const share = shares[at];
+      if (share !== undefined) pipeline.push({ ...batch, receipt: share });
+    });
+  }
+
+  #countsOf(transport: string): ReceiverCounts {
+    let counts = this.#counts.get(transport);
+    if (counts === undefined) {
+      const { settings, signal } = this.#inputs;
+      counts = createReceiverCounts(settings, signal, transport);
+      this.#counts.set(transport, counts);
+    }
+    return counts;
+  }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Fields, Logger, Telemetry } from "../component/telemetry.ts";
+import type { TelemetryConfig } from "../config/telemetry-config.ts";
+import { Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { registerProcessMetrics } from "./process-metrics.ts";
+import { PrometheusServer } from "./prometheus-server.ts";
+
+export interface TelemetryInputs {
+  readonly config: TelemetryConfig;
+  readonly version: string;
+  readonly instanceId: string;
+}
+
+/** The running agent's log, metrics and their endpoints, as `service::telemetry` says. */
+export class TelemetryService {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #servers: readonly PrometheusServer[];
+
+  /** Throws `AgentError` when a log file cannot be opened. */
+  constructor(inputs: TelemetryInputs) {
+    const { config } = inputs;
+    const resource = resourceOf(inputs);
+    const { logs } = config;
+    this.#log = new Log({
+      level: logs.level,
+      encoding: logs.encoding,
+      outputPaths: logs.output_paths,
+      initialFields: logs.initial_fields,
+      resource,
+      sampling: {
+        enabled: logs.sampling.enabled,
+        tickMs: logs.sampling.tick,
+        initial: logs.sampling.initial,
+        thereafter: logs.sampling.thereafter,
+      },
+    });
+    this.#metrics = new Metrics(resource);
+    registerProcessMetrics(this.#metrics, Date.now() - process.uptime() * 1000);
+    const readers = config.metrics.level === "none" ? [] : config.metrics.readers;
+    this.#servers = readers.map((reader) => new PrometheusServer(this.#metrics, reader));
+  }
+
+  get logger(): Logger {
+    return this.#log.logger({});
+  }
+
+  /** Ports that `/metrics` is served on. */
+  get ports(): readonly number[] {
+    return this.#servers.map((server) => server.port);
+  }
+
+  /** What a component gets; `fields` name it in its log lines. */
+  forComponent(fields: Fields): Telemetry {
+    return telemetryOver(this.#metrics, this.#log.logger(fields));
+  }
+
+  async start(): Promise<void> {
+    for (const server of this.#servers) await server.start();
+  }
+
+  async shutdown(): Promise<void> {
+    await Promise.all(this.#servers.map((server) => server.shutdown()));
+    await this.#metrics.shutdown();
+    this.#log.close();
+  }
+}
+
+/** The component contract over metrics and a logger. */
+export function telemetryOver(metrics: Metrics, logger: Logger): Telemetry {
+  return {
+    logger,
+    counter: (name, options, labels) => metrics.counter(name, options, labels),
+    gauge: (name, options, read, labels = {}) =>
+      metrics.observe("gauge", name, options, { labels, read }),
+    observedCounter: (name, options, read, labels = {}) =>
+      metrics.observe("counter", name, options, { labels, read }),
+    histogram: (name, options, boundaries, labels) =>
+      metrics.histogram(name, options, boundaries, labels),
+  };
+}
+
+function resourceOf(inputs: TelemetryInputs): Record<string, string> {
+  const attributes: Record<string, string | null> = {
+    "service.name": "backstitch",
+    "service.version": inputs.version,
+    "service.instance.id": inputs.instanceId,
+    ...inputs.config.resource,
+  };
+  const kept = Object.entries(attributes).filter(
+    (entry): entry is [string, string] => entry[1] !== null,
+  );
+  return Object.fromEntries(kept);
+}
