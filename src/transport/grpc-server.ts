@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  constants,
+  createSecureServer,
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { TlsOptions } from "node:tls";
+import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
+import { frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
+import {
+  encodeGrpcMessage,
+  encodeStatus,
+  GRPC,
+  type GrpcStatus,
+  parseGrpcTimeout,
+} from "./grpc-status.ts";
+import { type ListenAddress, listen } from "./listen.ts";
+
+/** Ends a call. `body` is the response message when the code is OK. */
+export type Reply = (status: GrpcStatus, body?: Uint8Array) => void;
+
+/** Takes one request message and calls `reply` once, now or later. */
+export type UnaryHandler = (message: Uint8Array, reply: Reply) => void;
+
+export interface GrpcServerOptions {
+  readonly address: ListenAddress;
+  readonly tls: TlsOptions | undefined;
+  /** By path: `/package.Service/Method`. */
+  readonly methods: ReadonlyMap<string, UnaryHandler>;
+  /** Of one message, after decompression. */
+  readonly messageBytesMax: number;
+  readonly concurrentStreamsMax: number;
+  /** Of all open requests together; more are refused as unavailable. */
+  readonly openBytesMax: number;
+  /** A request that has not arrived after this time is given up. */
+  readonly receiveTimeoutMs: number;
+}
+
+const INITIAL_WINDOW_BYTES = 1024 * 1024;
+const SESSION_WINDOW_BYTES = 16 * 1024 * 1024;
+const HEADER_LIST_BYTES_MAX = 16 * 1024;
+const SWEEP_MS = 1_000;
+const CONTENT_TYPE = "application/grpc";
+const ACCEPT_ENCODING = "identity,gzip,zstd";
+
+export const OK: GrpcStatus = { code: GRPC.ok, message: "" };
+
+/** A gRPC server for unary methods, framed by hand on HTTP/2. */
+export class GrpcServer {
+  readonly #options: GrpcServerOptions;
+  readonly #server: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #calls = new Set<Call>();
+  #sweep: NodeJS.Timeout | undefined;
+  #openBytes = 0;
+
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
+    const settings = {
+      settings: {
+        initialWindowSize: INITIAL_WINDOW_BYTES,
+        maxConcurrentStreams: options.concurrentStreamsMax,
+        maxHeaderListSize: HEADER_LIST_BYTES_MAX,
+      },
+    };
+    this.#server =
+      options.tls === undefined
+        ? createServer(settings)
+        : createSecureServer({ ...settings, ...options.tls });
+    this.#server.on("session", (session) => this.#open(session));
+    this.#server.on("stream", (stream, headers) => this.#call(stream, headers));
+    // A peer that does not speak HTTP/2 or TLS: its connection ends, nothing else.
+    this.#server.on("sessionError", () => undefined);
+  }
+
+  /** Gives the port. Rejects with an `AgentError` when the address cannot be listened on. */
+  async start(): Promise<number> {
+    const port = await listen(this.#server, this.#options.address);
+    this.#sweep = setInterval(() => this.#expire(), SWEEP_MS);
+    return port;
+  }
+
+  /** Takes no new calls, finishes open ones until `signal` aborts. */
+  async shutdown(signal: AbortSignal): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      if (this.#server.listening) this.#server.close(() => resolve());
+      else resolve();
+    });
+    const cut = (): void => {
+      for (const session of this.#sessions) session.destroy();
+    };
+    for (const session of this.#sessions) session.close();
+    if (signal.aborted) cut();
+    else signal.addEventListener("abort", cut, { once: true });
+    await closed;
+    signal.removeEventListener("abort", cut);
+    clearInterval(this.#sweep);
+  }
+
+  #open(session: ServerHttp2Session): void {
+    this.#sessions.add(session);
+    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    session.on("close", () => this.#sessions.delete(session));
+    session.on("error", () => undefined);
+  }
+
+  #call(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    stream.on("error", () => undefined);
+    const type = headers["content-type"] ?? "";
+    if (headers[":method"] !== "POST" || !type.startsWith(CONTENT_TYPE)) {
+      const status = headers[":method"] === "POST" ? 415 : 405;
+      stream.respond({ ":status": status }, { endStream: true });
+      return;
+    }
+    const call = new Call(stream, headers, this.#options, (bytes) => {
+      this.#openBytes += bytes;
+      return this.#openBytes <= this.#options.openBytesMax;
+    });
+    this.#calls.add(call);
+    stream.on("close", () => {
+      this.#calls.delete(call);
+      call.release();
+    });
+  }
+
+  #expire(): void {
+    const nowMs = performance.now();
+    for (const call of this.#calls) call.expire(nowMs);
+  }
+}
+
+class Call {
+  readonly #stream: ServerHttp2Stream;
+  readonly #options: GrpcServerOptions;
+  readonly #encoding: string;
+  readonly #handler: UnaryHandler | undefined;
+  readonly #path: string;
+  readonly #reserve: (bytes: number) => boolean;
+  readonly #deadlineMs: number;
+  readonly #receiveByMs: number;
+  #chunks: Uint8Array[] = [];
+  #received = 0;
+  #done = false;
+  #arrived = false;
+
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    options: GrpcServerOptions,
+    reserve: (bytes: number) => boolean,
+  ) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#reserve = reserve;
+    this.#path = headers[":path"] ?? "";
+    this.#handler = options.methods.get(this.#path);
+    this.#encoding = String(headers["grpc-encoding"] ?? "identity");
+    const timeout = headers["grpc-timeout"];
+    const timeoutMs = parseGrpcTimeout(typeof timeout === "string" ? timeout : undefined);
+    const nowMs = performance.now();
+    this.#deadlineMs = nowMs + (timeoutMs ?? Number.POSITIVE_INFINITY);
+    this.#receiveByMs = nowMs + options.receiveTimeoutMs;
+    if (this.#handler === undefined) {
+      this.#end({ code: GRPC.unimplemented, message: unknownMethod(this.#path) });
+      return;
+    }
+    stream.on("data", (chunk: Uint8Array) => this.#data(chunk));
+    stream.on("end", () => this.#complete());
+  }
+
+  expire(nowMs: number): void {
+    if (this.#done) return;
+    if (nowMs > this.#deadlineMs || (!this.#arrived && nowMs > this.#receiveByMs)) {
+      this.#end({ code: GRPC.deadlineExceeded, message: "context deadline exceeded" });
+    }
+  }
+
+  /** Gives back what the request's bytes reserved. */
+  release(): void {
+    this.#done = true;
+    this.#reserve(-this.#received);
+    this.#received = 0;
+    this.#chunks = [];
+  }
+
+  #data(chunk: Uint8Array): void {
+    if (this.#done) return;
+    this.#chunks.push(chunk);
+    this.#received += chunk.length;
+    if (!this.#reserve(chunk.length)) {
+      this.#end({ code: GRPC.unavailable, message: "too many requests are open" });
+      return;
+    }
+    const max = this.#options.messageBytesMax;
+    if (this.#received > max + HEADER_BYTES) this.#refuseLength(this.#received - HEADER_BYTES);
+  }
+
+  #refuseLength(length: number): void {
+    this.#end({
+      code: GRPC.resourceExhausted,
+      message: `grpc: received message larger than max (${length} vs. ${this.#options.messageBytesMax})`,
+    });
+  }
+
+  #complete(): void {
+    if (this.#done) return;
+    this.#arrived = true;
+    // An exact copy: the chunks are views of larger socket buffers, which a queue would keep.
+    const framed = Buffer.concat(this.#chunks, this.#received);
+    this.#chunks = [];
+    const length = framed.length < HEADER_BYTES ? -1 : framed.readUInt32BE(1);
+    if (length > this.#options.messageBytesMax) {
+      this.#refuseLength(length);
+      return;
+    }
+    if (length !== framed.length - HEADER_BYTES) {
+      this.#end({ code: GRPC.internal, message: "the request is not one whole gRPC message" });
+      return;
+    }
+    const message = framed.subarray(HEADER_BYTES);
+    const flag = framed[0];
+    if (flag === 0) this.#handle(message);
+    else if (flag === 1) this.#decompress(message);
+    else this.#end({ code: GRPC.internal, message: `grpc: unexpected compression flag ${flag}` });
+  }
+
+  #decompress(message: Uint8Array): void {
+    if (!DECODINGS.includes(this.#encoding)) {
+      const isIdentity = this.#encoding === "identity";
+      this.#end(
+        isIdentity
+          ? {
+              code: GRPC.internal,
+              message: "grpc: compressed flag set with identity or empty encoding",
+            }
+          : {
+              code: GRPC.unimplemented,
+              message: `grpc: Decompressor is not installed for grpc-encoding "${this.#encoding}"`,
+            },
+      );
+      return;
+    }
+    const result = decompress(this.#encoding, message, this.#options.messageBytesMax);
+    if (result instanceof Promise) void result.then((later) => this.#decompressed(later));
+    else this.#decompressed(result);
+  }
+
+  #decompressed(result: Decompressed): void {
+    if (this.#done) return;
+    if (result.ok) {
+      this.#handle(result.bytes);
+      return;
+    }
+    const max = this.#options.messageBytesMax;
+    this.#end(
+      result.tooLarge
+        ? {
+            code: GRPC.resourceExhausted,
+            message: `grpc: received message after decompression larger than max ${max}`,
+          }
+        : {
+            code: GRPC.internal,
+            message: `grpc: failed to decompress the received message: ${result.message}`,
+          },
+    );
+  }
+
+  #handle(message: Uint8Array): void {
+    this.#handler?.(message, (status, body) => this.#end(status, body));
+  }
+
+  #end(status: GrpcStatus, body: Uint8Array = NO_BYTES): void {
+    if (this.#done) return;
+    this.#done = true;
+    const stream = this.#stream;
+    if (stream.destroyed || stream.closed) return;
+    if (status.code !== GRPC.ok) {
+      stream.respond({ ...RESPONSE, ...trailersOf(status) }, { endStream: true });
+      // The rest of a request that is refused early is not read.
+      if (!this.#arrived) stream.close(constants.NGHTTP2_NO_ERROR);
+      return;
+    }
+    stream.respond(RESPONSE, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(frameMessage([body], { compressed: false }));
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+const RESPONSE = {
+  ":status": 200,
+  "content-type": CONTENT_TYPE,
+  "grpc-accept-encoding": ACCEPT_ENCODING,
+};
+
+function trailersOf(status: GrpcStatus): Record<string, string> {
+  const trailers: Record<string, string> = {
+    "grpc-status": String(status.code),
+    "grpc-message": encodeGrpcMessage(status.message),
+  };
+  if (status.retryAfterMs !== undefined) {
+    const details = Buffer.from(encodeStatus(status)).toString("base64");
+    trailers["grpc-status-details-bin"] = details.replace(/=+$/, "");
+  }
+  return trailers;
+}
+
+function unknownMethod(path: string): string {
+  const [, service = "", method = ""] = path.split("/");
+  return method === "" ? `malformed method name: "${path}"` : `unknown service ${service}`;
+}
