@@ -24,6 +24,7 @@ export {
   type KernelReport,
   type ProbeResult,
   probe,
+  probeHelper,
   probeMapType,
   probeProgramType,
 } from "./probe.ts";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { guarded } from "./failure.ts";
-import { type NativeLink, native } from "./native.ts";
+import type { NativeLink } from "./native.ts";
 
 /** An iterator that writes more than this is an error, not an exhausted memory. */
 const ITERATOR_BYTES_MAX = 64 << 20;
@@ -9,10 +9,13 @@ const ITERATOR_BYTES_MAX = 64 << 20;
 export class Link {
   readonly #native: NativeLink;
   readonly #program: string;
+  readonly #onDetach: (link: Link) => void;
 
-  constructor(handle: NativeLink, program: string) {
+  /** For this package; use {@link LoadedObject.attach}. */
+  constructor(handle: NativeLink, program: string, onDetach: (link: Link) => void) {
     this.#native = handle;
     this.#program = program;
+    this.#onDetach = onDetach;
   }
 
   /** The name of the attached program. */
@@ -22,14 +25,13 @@ export class Link {
 
   /** Runs an attached iterator once and returns what it wrote, at most 64 MiB. */
   readIter(): Uint8Array {
-    return guarded({ ...this.#context("read"), log: "" }, () =>
-      this.#native.readIterator(ITERATOR_BYTES_MAX),
-    );
+    return guarded(this.#context("read"), () => this.#native.readIterator(ITERATOR_BYTES_MAX));
   }
 
   /** Detaches. A second call does nothing. */
   detach(): void {
-    guarded({ ...this.#context("detach"), log: native.takeLog() }, () => this.#native.detach());
+    this.#onDetach(this);
+    guarded(this.#context("detach"), () => this.#native.detach());
   }
 
   [Symbol.dispose](): void {

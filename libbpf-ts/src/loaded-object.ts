@@ -63,8 +63,10 @@ export class LoadedProgram {
 }
 
 /**
- * An object in the kernel. It owns its links, maps and ring readers: `close` detaches and closes
- * all of them. What the caller maps with `mapGlobal` or `BpfMap.mmap` lives on.
+ * An object in the kernel. It owns its links and maps: `close` detaches and closes all of them. What
+ * the caller mapped (`ring`, `mapGlobal`, `BpfMap.mmap`) lives on until it is closed itself.
+ *
+ * Keep it for as long as its programs shall run: when it is collected, its links go too.
  */
 export class LoadedObject {
   readonly #native: NativeObject;
@@ -107,7 +109,8 @@ export class LoadedObject {
    */
   attach(programName: string, options: AttachOptions = {}): Link {
     const description = this.#describe(programName);
-    const link = new Link(this.#attachNative(description, options), programName);
+    const handle = this.#attachNative(description, options);
+    const link = new Link(handle, programName, (detached) => this.#links.delete(detached));
     this.#links.add(link);
     return link;
   }
@@ -137,7 +140,6 @@ export class LoadedObject {
       return link.readIter();
     } finally {
       link.detach();
-      this.#links.delete(link);
     }
   }
 
@@ -198,7 +200,7 @@ export class LoadedObject {
       return;
     }
     this.#isOpen = false;
-    for (const link of this.#links) {
+    for (const link of [...this.#links]) {
       link.detach();
     }
     for (const map of this.#maps.values()) {

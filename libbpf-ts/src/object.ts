@@ -156,6 +156,7 @@ export class BpfObject {
     this.#native = handle;
     this.#variables = handle.variables();
     this.#maps = handle.maps();
+    assertVariablesInside(this.#variables, this.#maps);
     this.programs = handle.programs().map((each) => new UnloadedProgram(handle, each));
     this.rodata = this.#globals(".rodata");
     this.data = this.#globals(".data");
@@ -240,6 +241,23 @@ export class BpfObject {
   }
 }
 
+/** BTF of a damaged file can place a variable outside of its section. */
+function assertVariablesInside(
+  variables: readonly VariableDescription[],
+  maps: readonly NativeMapDescription[],
+): void {
+  const sizes = new Map(maps.map((map) => [map.name, map.valueBytes]));
+  for (const { name, map, section, offset, bytes } of variables) {
+    const size = sizes.get(map) ?? 0;
+    if (offset + bytes > size) {
+      throw new BpfError({
+        code: "OPEN",
+        message: `variable "${name}": its BTF places it outside of ${section}. Compile it again.`,
+      });
+    }
+  }
+}
+
 function readObjectFile(path: string): Uint8Array {
   try {
     return readFileSync(path);
@@ -271,8 +289,19 @@ export function openObject(file: string | Uint8Array, options: OpenOptions = {})
     ...(kconfig === undefined ? {} : { kconfig }),
     ...(pinRootPath === undefined ? {} : { pinRootPath }),
   };
+  const handle = openNative(bytes, nativeOptions);
   try {
-    return new BpfObject(native.NativeObject.open(bytes, nativeOptions));
+    return new BpfObject(handle);
+  } catch (cause) {
+    handle.close();
+    throw toBpfError({ code: "OPEN", operation: `open ${name}` }, cause);
+  }
+}
+
+function openNative(bytes: Uint8Array, options: NativeOpenOptions): NativeObject {
+  const { name } = options;
+  try {
+    return native.NativeObject.open(bytes, options);
   } catch (cause) {
     const log = native.takeLog();
     const plain = toBpfError({ code: "OPEN", operation: `open ${name}`, log }, cause);

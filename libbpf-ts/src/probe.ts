@@ -106,6 +106,11 @@ export function probeProgramType(type: number): ProbeResult {
   return fromLibbpf(native.probeProgramType(type));
 }
 
+/** Whether programs of a type may call a helper (`BPF_FUNC_*`), by loading one that does. */
+export function probeHelper(programType: number, helper: number): ProbeResult {
+  return fromLibbpf(native.probeHelper(programType, helper));
+}
+
 function fromLibbpf(result: number): ProbeResult {
   if (result > 0) {
     return WORKS;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { guarded } from "../src/failure.ts";
 import {
@@ -25,6 +27,10 @@ import {
 } from "./support.ts";
 
 buildObjects();
+
+const INDEX = new URL("../src/index.ts", import.meta.url).href;
+const NOBODY = 65534;
+const run = promisify(execFile);
 
 function bpfMappingCount(): number {
   const lines = readFileSync("/proc/self/maps", "utf8").split("\n");
@@ -138,6 +144,22 @@ test("a probe that fails names its errno and gives advice", () => {
   assert.ok(report.possibleCpus >= 1);
 });
 
+kernelTest("without privileges a load is refused with EPERM and says what is needed", async () => {
+  const code = `
+    const { openObject } = await import(${JSON.stringify(INDEX)});
+    try {
+      openObject(${JSON.stringify(objectPath("ring"))}).load();
+    } catch ({ code, errno, message }) {
+      console.log(JSON.stringify({ code, errno, message }));
+    }`;
+  const options = { uid: NOBODY, gid: NOBODY, env: {} };
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", code], options);
+  const said = JSON.parse(stdout);
+  assert.equal(said.code, "LOAD");
+  assert.equal(said.errno, "EPERM");
+  assert.match(said.message, /CAP_BPF/);
+});
+
 test("a panic in the addon is an error of code INTERNAL, and the process goes on", () => {
   assert.throws(
     () => guarded({ code: "KERNEL", operation: "panic" }, () => native.panicForTest()),
@@ -154,9 +176,8 @@ test("the addon works in a worker thread beside the main one", async () => {
     const { openObject } = await import(workerData.index);
     using object = openObject(workerData.object);
     parentPort.postMessage(object.programs.map((each) => each.name));`;
-  const index = new URL("../src/index.ts", import.meta.url).href;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), {
-    workerData: { index, object: objectPath("ring") },
+    workerData: { index: INDEX, object: objectPath("ring") },
   });
   const [names] = await once(worker, "message");
   assert.deepEqual(names, ["on_call"]);

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::raw::c_void;
 
 use libbpf_sys as bpf;
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{Uint8Array, Uint8ArraySlice};
 use napi_derive::napi;
 
 use crate::error::{argument, check, closed, errno, last_errno, string_at, Result};
@@ -251,13 +251,13 @@ impl NativeMap {
 
     /// Copies a value into `out`; false when there is none.
     #[napi(catch_unwind)]
-    pub fn get(&self, key: &[u8], mut out: Uint8Array) -> Result<bool> {
+    pub fn get(&self, key: &[u8], mut out: Uint8ArraySlice<'_>) -> Result<bool> {
         let fd = self.raw_fd()?;
         expect("key", key.len(), self.key_bytes)?;
         expect("output", out.len(), self.transfer_bytes)?;
-        // SAFETY: JavaScript does not run while this call holds the bytes.
-        let target = unsafe { out.as_mut() }.as_mut_ptr();
-        let result = unsafe { bpf::bpf_map_lookup_elem(fd, self.key_pointer(key), target.cast()) };
+        let result = unsafe {
+            bpf::bpf_map_lookup_elem(fd, self.key_pointer(key), out.as_mut().as_mut_ptr().cast())
+        };
         if result == -libc::ENOENT {
             return Ok(false);
         }

@@ -2,6 +2,7 @@
 //! A BPF object file: opened, configured, loaded, attached from.
 
 use libbpf_sys as bpf;
+use napi::bindgen_prelude::Uint8ArraySlice;
 use napi_derive::napi;
 
 use crate::error::{
@@ -215,21 +216,16 @@ impl NativeObject {
 
     /// Copies the initial bytes of a map of global variables.
     #[napi(catch_unwind)]
-    pub fn read_initial(
-        &self,
-        map: String,
-        mut out: napi::bindgen_prelude::Uint8Array,
-    ) -> Result<()> {
+    pub fn read_initial(&self, map: String, mut out: Uint8ArraySlice<'_>) -> Result<()> {
         let (start, length) = self.initial(&map)?;
-        // SAFETY: JavaScript does not run while this call holds the bytes.
-        let out = unsafe { out.as_mut() };
         if out.len() != length {
             return Err(argument(format!(
                 "{} bytes, the map has {length}",
                 out.len()
             )));
         }
-        unsafe { std::ptr::copy_nonoverlapping(start, out.as_mut_ptr(), length) };
+        // SAFETY: the lengths are equal, and libbpf's memory is not the caller's buffer.
+        unsafe { std::ptr::copy_nonoverlapping(start, out.as_mut().as_mut_ptr(), length) };
         Ok(())
     }
 
