@@ -16,7 +16,7 @@ function distance(left: string, right: string): number {
 }
 
 /** The candidate that is fewest edits away, when it is near enough to be a slip of the pen. */
-export function nearest(wanted: string, candidates: readonly string[]): string | undefined {
+function nearest(wanted: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of candidates) {
