@@ -81,7 +81,7 @@ export class Pipeline {
     const { exporters } = this.#inputs;
     const { receipt } = batch;
     if (exporters.length === 1 || receipt === undefined) {
-      exporters.forEach((_, at) => this.#offer(at, batch));
+      for (let at = 0; at < exporters.length; at++) this.#offer(at, batch);
       return;
     }
     splitReceipt(receipt, exporters.length).forEach((share, at) => {

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stringify } from "yaml";
+import type { Factory } from "../component/component.ts";
+
+/** What `backstitch components` prints: YAML, sorted by name, as the Collector's. */
+export function componentsText(factories: readonly Factory[], version: string): string {
+  const list = (kind: Factory["kind"]) =>
+    factories
+      .filter((factory) => factory.kind === kind)
+      .map((factory) => ({
+        name: factory.type,
+        module: `backstitch/${kind}s/${factory.type} v${version}`,
+        stability: stabilityOf(factory),
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  return stringify({
+    buildinfo: {
+      command: "backstitch",
+      description: "An OpenTelemetry agent that traces services without touching them",
+      version,
+    },
+    receivers: list("receiver"),
+    processors: list("processor"),
+    exporters: list("exporter"),
+    connectors: [],
+    extensions: list("extension"),
+    providers: ["env", "file", "yaml"].map((scheme) => ({
+      scheme,
+      module: `backstitch/config/${scheme} v${version}`,
+    })),
+  });
+}
+
+function stabilityOf(factory: Factory): Record<string, string> {
+  const level = factory.stability.charAt(0).toUpperCase() + factory.stability.slice(1);
+  const signals: readonly string[] = factory.kind === "extension" ? ["extension"] : factory.signals;
+  return Object.fromEntries(signals.map((signal) => [signal, level]));
+}

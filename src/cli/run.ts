@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import type { Factory } from "../component/component.ts";
+import { AgentError } from "../component/errors.ts";
+import { type Loaded, loadConfig } from "../config/load.ts";
+import { ConfigError } from "../config/problem.ts";
+import { Topology } from "../pipeline/topology.ts";
+import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
+import { Agent } from "./agent.ts";
+import { type Arguments, featureGateProblem, parseArguments, USAGE } from "./arguments.ts";
+import { componentsText } from "./components.ts";
+
+export interface CliInputs {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+  readonly factories: readonly Factory[];
+  stdout(text: string): void;
+  stderr(text: string): void;
+}
+
+/** Runs one command; gives the exit status. */
+export async function runCli(inputs: CliInputs): Promise<number> {
+  const parsed = parseArguments(inputs.argv);
+  if (typeof parsed === "string") return fail(inputs, parsed);
+  switch (parsed.command) {
+    case "help":
+      inputs.stdout(USAGE);
+      return 0;
+    case "version":
+      inputs.stdout(`backstitch version ${inputs.version}\n`);
+      return 0;
+    case "components":
+      inputs.stdout(componentsText(inputs.factories, inputs.version));
+      return 0;
+    case "featuregate":
+      inputs.stdout("ID  Enabled  Stage  Description\n");
+      return 0;
+    case "run":
+    case "validate":
+      return await withConfig(inputs, parsed);
+  }
+}
+
+async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number> {
+  const gateProblem = featureGateProblem(parsed.featureGates);
+  if (gateProblem !== undefined) return fail(inputs, gateProblem);
+  if (parsed.uris.length === 0) {
+    return fail(
+      inputs,
+      "at least one config flag must be provided. Try --config config.example.yaml",
+    );
+  }
+  try {
+    const loaded = loadConfig({
+      uris: parsed.uris,
+      sets: parsed.sets,
+      factories: inputs.factories,
+      env: inputs.env,
+      readFile: (path) => readFileSync(path, "utf8"),
+    });
+    if (parsed.command === "validate") return await validate(inputs, loaded);
+    return await new Agent(loaded, inputs.version).run();
+  } catch (error) {
+    return fail(inputs, describeFailure(error, parsed.command === "validate"));
+  }
+}
+
+/** Builds the pipelines, starts nothing. No output is success. */
+async function validate(inputs: CliInputs, loaded: Loaded): Promise<number> {
+  const { telemetry } = createMemoryTelemetry();
+  const topology = new Topology({
+    config: loaded.config,
+    buildInfo: { version: inputs.version },
+    withExtensions: false,
+    telemetryFor: () => telemetry,
+    logger: telemetry.logger,
+    onBroken: () => undefined,
+  });
+  await topology.shutdown(AbortSignal.abort());
+  return 0;
+}
+
+function describeFailure(error: unknown, isValidate: boolean): string {
+  if (error instanceof ConfigError) {
+    const prefix = isValidate ? "" : "invalid configuration: ";
+    const { length } = error.problems;
+    const count = length === 1 ? "" : `${length} problems`;
+    return length === 1 ? `${prefix}${error.message}` : `${prefix}${count}\n${error.message}`;
+  }
+  if (error instanceof AgentError) return error.message;
+  return error instanceof Error ? `internal error: ${error.stack ?? error.message}` : String(error);
+}
+
+function fail(inputs: CliInputs, message: string): number {
+  inputs.stderr(`Error: ${message}\n`);
+  return 1;
+}
