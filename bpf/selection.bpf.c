@@ -23,6 +23,9 @@ const volatile __u32 report_execs = 0;
 /* 1: report new processes whose parent is not selected. */
 const volatile __u32 report_forks = 0;
 
+/* Set by userspace during a rescan: seed_tasks also lists what is marked already. */
+__u32 list_marked = 0;
+
 /*
  * Process id to target number, 0 to deselect. Userspace inserts before it runs seed_tasks
  * and deletes afterwards; when full it works in portions.
@@ -225,15 +228,16 @@ static __always_inline void apply_wanted(struct seq_file *seq, struct task_struc
 
 /*
  * Marks and clears the threads of the processes in `wanted`, and writes a record for each.
- * Also writes a WIRE_PROCESS_FORK for a process that is not selected while its parent is:
- * a child from before, or one that forked while this ran.
+ * Also writes a WIRE_PROCESS_FORK for a process that userspace may not know: one that is not
+ * marked while its parent is (a child from before, or from while this ran), and on a rescan
+ * any that is marked and not in `wanted` (the record of its fork was lost).
  */
 SEC("iter/task")
 int seed_tasks(struct bpf_iter__task *context)
 {
 	struct seq_file *seq = context->meta->seq;
 	struct task_struct *task = context->task;
-	struct selection *selection, *parent;
+	struct selection *selection;
 	__u32 tgid, *target;
 
 	if (!task || task->flags & (PF_KTHREAD | PF_EXITING))
@@ -247,11 +251,12 @@ int seed_tasks(struct bpf_iter__task *context)
 		apply_wanted(seq, task, selection, *target);
 		return 0;
 	}
-	if (selection || task->pid != task->tgid)
+	if (task->pid != task->tgid || (selection && !list_marked))
 		return 0;
-	parent = selection_of(task->real_parent);
-	if (parent)
-		write_process(seq, WIRE_PROCESS_FORK, task, parent->target);
+	if (!selection)
+		selection = selection_of(task->real_parent);
+	if (selection)
+		write_process(seq, WIRE_PROCESS_FORK, task, selection->target);
 	return 0;
 }
 

@@ -159,7 +159,7 @@ export class Discovery implements Extension, ProcessSelection {
       const { kernel, tracker } = running;
       kernel.drain(tracker);
       tracker.judgeDirty(performance.now() + WORK_PER_TURN_MS);
-      if (tracker.hasDecisions) tracker.applyToKernel();
+      if (tracker.hasDecisions) tracker.applyToKernel(false);
       tracker.prune();
     } catch (cause) {
       this.#fail(running, cause);
@@ -187,7 +187,7 @@ export class Discovery implements Extension, ProcessSelection {
         }
         tracker.judge(pid, { inherited: 0, isRefresh: false });
       }
-      tracker.applyToKernel();
+      tracker.applyToKernel(true);
     } catch (cause) {
       this.#fail(running, cause);
     } finally {

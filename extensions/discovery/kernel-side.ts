@@ -6,6 +6,7 @@ import {
   hasTracepoint,
   type Link,
   type LoadedObject,
+  type MappedGlobals,
   type MappedMemory,
   NotSupportedError,
   openObject,
@@ -72,8 +73,11 @@ export interface ProcessEvents {
 export interface SeedResult {
   /** Threads marked or cleared, as their processes; one entry a thread. */
   readonly changed: readonly ProcessEvent[];
-  /** Processes that are not selected while their parent is; `target` is the parent's. */
-  readonly children: readonly ProcessEvent[];
+  /**
+   * Processes that are not marked while their parent is, with the parent's `target`; on a
+   * rescan also those that are marked and were not wanted, with their own.
+   */
+  readonly others: readonly ProcessEvent[];
 }
 
 /** What the tracker needs of the kernel; a fake in tests. */
@@ -81,7 +85,7 @@ export interface KernelSelection {
   /** Reports what happened since the last call, in order. */
   drain(events: ProcessEvents): void;
   /** Sets the target of all threads of these processes, 0 to deselect; one pass. */
-  seed(wanted: ReadonlyMap<number, number>): SeedResult;
+  seed(wanted: ReadonlyMap<number, number>, isRescan: boolean): SeedResult;
   /** Who listens on which TCP port, in all network namespaces. */
   listeners(report: (pid: number, port: number) => void): void;
   /** Events and inherited selections that were lost since the start. */
@@ -94,6 +98,7 @@ export class BpfSelection implements KernelSelection {
   readonly #ring: RingReader;
   readonly #wanted: BpfMap;
   readonly #lost: MappedMemory;
+  readonly #globals: MappedGlobals;
   readonly #seedTasks: Link;
   readonly selectedTasks: BpfMap;
 
@@ -103,6 +108,7 @@ export class BpfSelection implements KernelSelection {
     this.#ring = object.ring("process_events");
     this.#wanted = object.map("wanted");
     this.#lost = object.map("process_events_lost").mmap();
+    this.#globals = object.mapGlobal(".bss");
     this.#seedTasks = object.attach("seed_tasks");
     this.selectedTasks = object.map("selected_tasks");
   }
@@ -121,16 +127,17 @@ export class BpfSelection implements KernelSelection {
     this.#ring.drain((offset) => reportRecord(view, offset, events), RECORDS_PER_DRAIN_MAX);
   }
 
-  seed(wanted: ReadonlyMap<number, number>): SeedResult {
+  seed(wanted: ReadonlyMap<number, number>, isRescan: boolean): SeedResult {
+    this.#globals.set({ list_marked: isRescan ? 1 : 0 });
     const changed: ProcessEvent[] = [];
-    const children: ProcessEvent[] = [];
+    const others: ProcessEvent[] = [];
     const entries = [...wanted];
     for (let at = 0; at === 0 || at < entries.length; at += WANTED_MAX) {
       const portion = entries.slice(at, at + WANTED_MAX);
-      children.length = 0;
-      this.#seedPortion(portion, changed, children);
+      others.length = 0;
+      this.#seedPortion(portion, changed, others);
     }
-    return { changed, children };
+    return { changed, others };
   }
 
   listeners(report: (pid: number, port: number) => void): void {
@@ -154,13 +161,14 @@ export class BpfSelection implements KernelSelection {
   close(): void {
     this.#ring.close();
     this.#lost.close();
+    this.#globals.close();
     this.#object.close();
   }
 
   #seedPortion(
     portion: readonly (readonly [number, number])[],
     changed: ProcessEvent[],
-    children: ProcessEvent[],
+    others: ProcessEvent[],
   ): void {
     for (const [pid, target] of portion) this.#wanted.set(uint32(pid), uint32(target));
     try {
@@ -168,7 +176,7 @@ export class BpfSelection implements KernelSelection {
       const view = viewOf(output);
       for (let at = 0; at + WIRE_PROCESS_BYTES <= output.length; at += WIRE_PROCESS_BYTES) {
         const isSeeded = view.getUint16(at + WIRE_HEADER_KIND, true) === WIRE_PROCESS_SEEDED;
-        (isSeeded ? changed : children).push(processEvent(view, at));
+        (isSeeded ? changed : others).push(processEvent(view, at));
       }
     } finally {
       for (const [pid] of portion) this.#wanted.delete(uint32(pid));

@@ -124,9 +124,7 @@ export class Tracker implements ProcessEvents {
     const dirty = this.#dirty.get(pid);
     this.#dirty.delete(pid);
     this.#ports.delete(pid);
-    if (entry !== undefined && dirty !== undefined && dirty.name !== "") {
-      this.#entries.set(pid, { ...entry, process: this.#asUnseen(entry, dirty.name) });
-    }
+    if (dirty !== undefined && dirty.name !== "") this.#rename(pid, dirty.name);
     this.#end(pid);
   }
 
@@ -144,7 +142,8 @@ export class Tracker implements ProcessEvents {
   judgeDirty(deadlineMs: number): boolean {
     for (const [pid, dirty] of this.#dirty) {
       this.#dirty.delete(pid);
-      this.judge(pid, dirty);
+      const isSeen = this.judge(pid, dirty);
+      if (!isSeen && dirty.name !== "") this.#rename(pid, dirty.name);
       if (this.#options.nowMs() >= deadlineMs) break;
     }
     return this.#dirty.size === 0;
@@ -170,12 +169,12 @@ export class Tracker implements ProcessEvents {
     this.#excluded.clear();
   }
 
-  /** Decides about one process by what it is now. */
-  judge(pid: number, { inherited, isRefresh }: Reason): void {
+  /** Decides about one process by what it is now; false when it could not be looked at. */
+  judge(pid: number, { inherited, isRefresh }: Reason): boolean {
     const { matcher, procFs, selfPid } = this.#options;
-    if (pid === selfPid) return;
+    if (pid === selfPid) return true;
     const stat = procFs.stat(pid);
-    if (stat === undefined) return;
+    if (stat === undefined) return false;
     const facts = procFs.facts(pid, stat, this.#ports.of(pid, stat.startTicks));
     this.#excluded.delete(pid);
     let entry = this.#entries.get(pid);
@@ -185,27 +184,27 @@ export class Tracker implements ProcessEvents {
     }
     if (matcher.isExcluded(facts)) {
       this.#exclude(facts, entry !== undefined || inherited !== 0);
-      return;
+      return true;
     }
     const direct = matcher.targetOf(facts);
     const target = direct !== 0 ? direct : (entry?.target ?? inherited);
-    if (target === 0 || facts.hasNoProgram) return;
-    if (entry === undefined || entry.target !== target || isRefresh) {
-      this.#select(facts, target, entry);
-    }
+    if (target === 0) return true;
+    if (facts.hasNoProgram) return false;
+    if (entry !== undefined && entry.target === target && !isRefresh) return true;
+    return this.#select(facts, target, entry);
   }
 
   /**
    * Tells the kernel, and takes up the children that selected processes had before. Repeats
    * until a pass changes nothing: threads and processes that start meanwhile are not missed.
    */
-  applyToKernel(): void {
+  applyToKernel(isRescan: boolean): void {
     for (let pass = 0; pass < SEED_PASSES_MAX; pass++) {
       const wanted = this.#wanted;
       this.#wanted = new Map();
-      const { changed, children } = this.#options.kernel.seed(wanted);
+      const { changed, others } = this.#options.kernel.seed(wanted, isRescan && pass === 0);
       for (const event of changed) this.#verifySeeded(event);
-      for (const child of children) this.#adopt(child);
+      for (const other of others) this.#adopt(other);
       if (changed.length === 0 && this.#wanted.size === 0) return;
       // A thread may have started while the pass ran.
       if (changed.length > 0) this.#repeat(wanted);
@@ -228,17 +227,18 @@ export class Tracker implements ProcessEvents {
 
   // --- helpers --------------------------------------------------------------------------------
 
-  #select(facts: ProcessFacts, target: number, before: Entry | undefined): void {
+  #select(facts: ProcessFacts, target: number, before: Entry | undefined): boolean {
     const { matcher, hostName } = this.#options;
     const process = identify(facts, { targetName: matcher.nameOf(target), hostName });
     // Read from another process's files when the id was given anew meanwhile.
-    if (!facts.isStillThere()) return;
+    if (!facts.isStillThere()) return false;
     this.#wanted.set(facts.pid, target);
     if (before !== undefined && isSameIdentity(before.process, process)) {
       this.#entries.set(facts.pid, { ...before, target });
-      return;
+    } else {
+      this.#enter(facts.pid, { process, target, startTicks: facts.stat.startTicks });
     }
-    this.#enter(facts.pid, { process, target, startTicks: facts.stat.startTicks });
+    return true;
   }
 
   #exclude(facts: ProcessFacts, isMarked: boolean): void {
@@ -249,10 +249,10 @@ export class Tracker implements ProcessEvents {
     if (isMarked) this.#wanted.set(pid, 0);
   }
 
-  #adopt(child: ProcessEvent): void {
-    const excludedAt = this.#excluded.get(child.pid);
-    if (excludedAt !== undefined && isSameTime(excludedAt, child.startTicks)) return;
-    this.judge(child.pid, { inherited: child.target, isRefresh: true });
+  #adopt({ pid, startTicks, target }: ProcessEvent): void {
+    const known = this.#entries.get(pid)?.startTicks ?? this.#excluded.get(pid);
+    if (known !== undefined && isSameTime(known, startTicks)) return;
+    this.judge(pid, { inherited: target, isRefresh: true });
   }
 
   /** The id was given to another process between the decision and its mark: take it back. */
@@ -287,9 +287,12 @@ export class Tracker implements ProcessEvents {
     this.#options.onChange({ kind: "deselected", process: entry.process });
   }
 
-  /** A program that came and went before it could be looked at: its name is all that is known. */
-  #asUnseen(entry: Entry, name: string): SelectedProcess {
-    return asProgram(entry.process, name, this.#options.matcher.nameOf(entry.target));
+  /** A program that ended before it could be looked at: its name is all that is known. */
+  #rename(pid: number, name: string): void {
+    const entry = this.#entries.get(pid);
+    if (entry === undefined) return;
+    const process = asProgram(entry.process, name, this.#options.matcher.nameOf(entry.target));
+    this.#entries.set(pid, { ...entry, process });
   }
 
   #markDirty(pid: number, dirty: Dirty): void {
