@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import { duration } from "../../src/config/types.ts";
+
+/** Options of `span_stitch`, durations in milliseconds. */
+export interface SpanStitchConfig {
+  readonly wait_max: number;
+  readonly reorder_wait: number;
+  readonly remember: number;
+  readonly min_confidence: number;
+  readonly max_spans_per_trace: number;
+  readonly max_held_spans: number;
+  readonly max_held_mib: number;
+  readonly max_remembered_spans: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+export const configSchema: z.ZodType<SpanStitchConfig> = z.strictObject({
+  wait_max: duration({ minMs: 20, maxMs: HOUR_MS })
+    .default(30_000)
+    .describe(
+      "How long a span waits for a parent that is known to come (an incoming request still in " +
+        "flight, the other end of a watched connection), from 20ms to 1h. Then it is sent, " +
+        "and its ancestors take over its trace id when they come.",
+    ),
+  reorder_wait: duration({ minMs: 0, maxMs: 10_000 })
+    .default(50)
+    .describe(
+      "How long a span waits for a parent that may not exist, from 0s to 10s: a caller that is " +
+        "perhaps not watched, an incoming request with the same trace header.",
+    ),
+  remember: duration({ minMs: 0, maxMs: HOUR_MS })
+    .default(60_000)
+    .describe("How long the trace of a sent span is kept for spans that come late, up to 1h."),
+  min_confidence: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe("No link is made with a confidence below this, from 0 to 1."),
+  max_spans_per_trace: z
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(10_000)
+    .describe("A trace takes no more of our spans than this; what comes then starts its own."),
+  max_held_spans: z
+    .int()
+    .min(1)
+    .max(4_000_000)
+    .default(200_000)
+    .describe("Spans held at most, up to 4000000; when more come the oldest are sent as they are."),
+  max_held_mib: z
+    .int()
+    .min(1)
+    .max(4_096)
+    .default(64)
+    .describe("Bytes of spans held at most, MiB; when more come the oldest are sent as they are."),
+  max_remembered_spans: z
+    .int()
+    .min(0)
+    .max(4_000_000)
+    .default(131_072)
+    .describe("Sent spans remembered at most, up to 4000000; the oldest are forgotten first."),
+});

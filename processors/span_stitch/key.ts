@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  KEY_HEADER,
+  ROLE_CLIENT,
+  ROLE_SERVER,
+  STITCH_KEY,
+  STITCH_KEY_BYTES,
+  STITCH_KEY_VERSION,
+} from "../../src/model/stitch-key.ts";
+import { readFixed32 } from "../../src/pdata/wire.ts";
+
+const NAME = new TextEncoder().encode(STITCH_KEY);
+/** `attributes { key: "stitch.key" value { bytes_value: <64 bytes> } }` up to the value. */
+const PREFIX = Uint8Array.from([
+  0x4a,
+  2 + NAME.length + 4 + STITCH_KEY_BYTES,
+  0x0a,
+  NAME.length,
+  ...NAME,
+  0x12,
+  2 + STITCH_KEY_BYTES,
+  0x3a,
+  STITCH_KEY_BYTES,
+]);
+const NAME_AT = 4;
+
+/** Length of the whole attribute field in a span, tag included, bytes. */
+export const KEY_FIELD_BYTES: number = PREFIX.length + STITCH_KEY_BYTES;
+
+export type KeyKind = "key" | "other" | "malformed";
+
+/** Whether an attribute field that starts at `at` and ends at `end` is a key that we can use. */
+export function keyKind(bytes: Uint8Array, at: number, end: number): KeyKind {
+  if (at + NAME_AT + NAME.length > end) return "other";
+  if (bytes[at + 2] !== PREFIX[2] || bytes[at + 3] !== PREFIX[3]) return "other";
+  for (let i = 0; i < NAME.length; i++) {
+    if (bytes[at + NAME_AT + i] !== NAME[i]) return "other";
+  }
+  if (end - at !== KEY_FIELD_BYTES || bytes[at] !== PREFIX[0]) return "malformed";
+  for (let i = NAME_AT + NAME.length; i < PREFIX.length; i++) {
+    if (bytes[at + i] !== PREFIX[i]) return "malformed";
+  }
+  const start = at + PREFIX.length;
+  const role = bytes[start + 1];
+  if (bytes[start] !== STITCH_KEY_VERSION) return "malformed";
+  if (role !== ROLE_CLIENT && role !== ROLE_SERVER) return "malformed";
+  return (readFixed32(bytes, start + 8) | readFixed32(bytes, start + 12)) !== 0
+    ? "key"
+    : "malformed";
+}
+
+/** The fields of one `stitch.key`, read into numbers; made once and read again for each span. */
+export class StitchKey {
+  role = 0;
+  flags = 0;
+  triggerKind = 0;
+  openRequests = 0;
+  idLow = 0;
+  idHigh = 0;
+  counterpartLow = 0;
+  counterpartHigh = 0;
+  triggerLow = 0;
+  triggerHigh = 0;
+  pid = 0;
+
+  /** `at` is where the attribute field starts; `keyKind` has said "key". */
+  read(bytes: Uint8Array, at: number): void {
+    const start = at + PREFIX.length;
+    this.role = bytes[start + 1] ?? 0;
+    this.flags = bytes[start + 2] ?? 0;
+    this.triggerKind = bytes[start + 3] ?? 0;
+    this.openRequests = readFixed32(bytes, start + 4);
+    this.idLow = readFixed32(bytes, start + 8);
+    this.idHigh = readFixed32(bytes, start + 12);
+    this.counterpartLow = readFixed32(bytes, start + 16);
+    this.counterpartHigh = readFixed32(bytes, start + 20);
+    this.triggerLow = readFixed32(bytes, start + 24);
+    this.triggerHigh = readFixed32(bytes, start + 28);
+    this.pid = readFixed32(bytes, start + 32);
+  }
+
+  has(flag: number): boolean {
+    return (this.flags & flag) !== 0;
+  }
+}
+
+const TRACE_ID_AT = 40;
+const SPAN_ID_AT = 56;
+
+/** Whether the key holds a usable trace context: neither id may be all zero (W3C). */
+export function hasContext(key: StitchKey, bytes: Uint8Array, at: number): boolean {
+  if (!key.has(KEY_HEADER)) return false;
+  let traceBits = 0;
+  let spanBits = 0;
+  for (let i = 0; i < 16; i += 4) traceBits |= contextWord(bytes, at, i);
+  for (let i = 16; i < 24; i += 4) spanBits |= contextWord(bytes, at, i);
+  return traceBits !== 0 && spanBits !== 0;
+}
+
+/** 32 bits of the header's 16-byte trace id (offsets 0–12) or 8-byte span id (16, 20). */
+export function contextWord(bytes: Uint8Array, at: number, offset: number): number {
+  return readFixed32(bytes, at + PREFIX.length + TRACE_ID_AT + offset);
+}
+
+/** Where the header's span id stands. */
+export function contextSpanIdAt(at: number): number {
+  return at + PREFIX.length + SPAN_ID_AT;
+}
