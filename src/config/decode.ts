@@ -25,7 +25,7 @@ export function decodeAt<Output>(schema: z.ZodType<Output>, site: DecodeSite): R
   const node = nodeAt(site.root, site.path);
   let input: Plain = node === undefined ? {} : (toPlain(node, texts) ?? {});
   for (let round = 0; ; round++) {
-    const result = schema.safeParse(input);
+    const result = schema.safeParse(input, { reportInput: true });
     if (result.success) return { value: result.data };
     const repaired: Plain =
       round < REPAIR_ROUNDS_MAX ? repair(input, result.error.issues, texts) : input;

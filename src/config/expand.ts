@@ -3,6 +3,9 @@ import type { ConfigNode, ConfigPath, MapEntry, Position } from "./node.ts";
 import type { Problem } from "./problem.ts";
 
 const ROUNDS_MAX = 1_000;
+/** References resolved in one configuration: values that double themselves end here. */
+const REFERENCES_MAX = 10_000;
+const TEXT_MAX = 1024 ** 2;
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]+):(.*)$/s;
 
 /** What a `${…}` stands for: a value, and its text for string fields. */
@@ -22,9 +25,20 @@ export function expandNode(root: ConfigNode, retrieve: Retrieve, problems: Probl
   return new Expander(retrieve, problems).expand(root, [], 0);
 }
 
+const TOO_MANY = "too many recursive expansions. Does it refer to itself?";
+
+interface StringContext {
+  readonly node: ConfigNode;
+  readonly path: ConfigPath;
+  readonly rounds: number;
+  /** The string came whole from a `${…}` and is its original text. */
+  readonly isOwnText: boolean;
+}
+
 class Expander {
   readonly #retrieve: Retrieve;
   readonly #problems: Problem[];
+  #references = 0;
 
   constructor(retrieve: Retrieve, problems: Problem[]) {
     this.#retrieve = retrieve;
@@ -32,6 +46,11 @@ class Expander {
   }
 
   expand(node: ConfigNode, path: ConfigPath, rounds: number): ConfigNode {
+    if (node.kind === "scalar" && typeof node.value === "string") {
+      // The value is its own original text: expanding one expands both.
+      const isOwnText = node.text === node.value;
+      if (isOwnText) return this.#string(node.value, { node, path, rounds, isOwnText });
+    }
     const text = node.text === undefined ? {} : { text: this.#text(node.text, node.at, path) };
     switch (node.kind) {
       case "map": {
@@ -50,31 +69,31 @@ class Expander {
         };
       case "scalar": {
         if (typeof node.value !== "string") return { ...node, ...text };
-        return this.#string(node.value, { node, path, rounds }, text);
+        return { ...this.#string(node.value, { node, path, rounds, isOwnText: false }), ...text };
       }
     }
   }
 
-  #string(
-    value: string,
-    context: { readonly node: ConfigNode; readonly path: ConfigPath; readonly rounds: number },
-    text: { readonly text?: string },
-  ): ConfigNode {
-    const { node, path } = context;
+  #string(value: string, context: StringContext): ConfigNode {
+    const { node, path, isOwnText } = context;
     let current = value;
     for (let round = context.rounds; ; round++) {
       const reference = findReference(current);
       if (reference === undefined) {
-        return { ...text, kind: "scalar", value: unescapeDollars(current), at: node.at };
+        const done = unescapeDollars(current);
+        const scalar = { kind: "scalar" as const, value: done, at: node.at };
+        return isOwnText ? { ...scalar, text: done } : scalar;
       }
-      if (round >= ROUNDS_MAX) {
-        return this.#refuse(node, path, "too many recursive expansions. Does it refer to itself?");
+      const retrieved =
+        round >= ROUNDS_MAX || current.length > TEXT_MAX
+          ? TOO_MANY
+          : this.#resolve(reference, node.at);
+      if (typeof retrieved === "string") {
+        this.#problems.push({ at: node.at, path, message: retrieved });
+        return { kind: "scalar", value: null, at: node.at };
       }
-      const retrieved = this.#resolve(reference, node.at);
-      if (typeof retrieved === "string") return this.#refuse(node, path, retrieved);
       if (reference === current) {
-        const whole = { ...retrieved.node, text: retrieved.text };
-        return this.expand(whole, path, round + 1);
+        return this.expand({ ...retrieved.node, text: retrieved.text }, path, round + 1);
       }
       current = current.replaceAll(reference, () => retrieved.text);
     }
@@ -83,7 +102,7 @@ class Expander {
   /** The original text of an expanded value: references in it are pasted. */
   #text(value: string, at: Position, path: ConfigPath): string {
     let current = value;
-    for (let round = 0; round < ROUNDS_MAX; round++) {
+    for (let round = 0; round < ROUNDS_MAX && current.length <= TEXT_MAX; round++) {
       const reference = findReference(current);
       if (reference === undefined) break;
       const retrieved = this.#resolve(reference, at);
@@ -97,6 +116,7 @@ class Expander {
   }
 
   #resolve(reference: string, at: Position): Retrieved | string {
+    if (++this.#references > REFERENCES_MAX) return TOO_MANY;
     const uri = reference.slice(2, -1);
     if (uri.includes("$")) {
       return `the uri "${uri}" contains unsupported characters ('$'). Write $$ for a literal $`;
@@ -109,12 +129,6 @@ class Expander {
     const hasScheme = match !== null && !uri.startsWith(`${match[1]}:-`);
     const scheme = hasScheme ? (match[1] ?? "") : "env";
     return this.#retrieve(scheme, hasScheme ? (match[2] ?? "") : uri, at);
-  }
-
-  #refuse(node: ConfigNode, path: ConfigPath, message: string): ConfigNode {
-    this.#problems.push({ at: node.at, path, message });
-    // A node of any kind could make a second, misleading error: the caller stops at problems.
-    return { kind: "scalar", value: null, at: node.at };
   }
 }
 

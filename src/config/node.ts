@@ -114,7 +114,7 @@ export function locate(root: ConfigNode, path: ConfigPath): Position {
   for (const key of path) {
     const entry = node.kind === "map" ? node.entries.get(String(key)) : undefined;
     const next = entry?.node ?? childOf(node, key);
-    if (next === undefined) return keyAt;
+    if (next === undefined) return node.kind === "scalar" && node.value !== null ? node.at : keyAt;
     keyAt = entry?.keyAt ?? next.at;
     node = next;
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { z } from "zod";
 import { nearest } from "./nearest.ts";
-import { type ConfigNode, type ConfigPath, locate, locateKey, nodeAt, toPlain } from "./node.ts";
+import { type ConfigNode, type ConfigPath, locate, locateKey } from "./node.ts";
 import type { Problem } from "./problem.ts";
-import { isSecretAt, keysAt } from "./schema-keys.ts";
+import { isIntegerAt, isSecretAt, keysAt } from "./schema-keys.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -47,9 +47,8 @@ function problemOf(issue: Issue, site: SchemaSite): Problem[] {
       message: unknownKey(key, known),
     }));
   }
-  const node = nodeAt(site.root, full);
-  const received = node === undefined ? undefined : describe(node, isSecretAt(site.schema, path));
-  const message = messageFor(issue, received);
+  const received = describe(issue.input, isSecretAt(site.schema, path));
+  const message = messageFor(issue, received, isIntegerAt(site.schema, path));
   return [{ at: locate(site.root, full), path: full, message }];
 }
 
@@ -60,12 +59,14 @@ export function unknownKey(key: string, known: readonly string[]): string {
   return `unknown key. Known keys are ${[...known].sort().join(", ")}`;
 }
 
-function messageFor(issue: Issue, received: string | undefined): string {
+function messageFor(issue: Issue, received: string | undefined, isInteger: boolean): string {
   switch (issue.code) {
-    case "invalid_type":
+    case "invalid_type": {
       if (isOwn(issue.message)) return withReceived(issue.message, received);
-      if (received === undefined) return `is required: set it to ${kindName(issue.expected)}`;
-      return `expected ${kindName(issue.expected)}, got ${received}`;
+      const kind = isInteger ? "a whole number" : kindName(issue.expected);
+      if (received === undefined) return `is required: set it to ${kind}`;
+      return `expected ${kind}, got ${received}`;
+    }
     case "invalid_value": {
       const values = issue.values.map(String);
       const near = received === undefined ? undefined : nearest(unquote(received), values);
@@ -126,14 +127,15 @@ function kindName(expected: string): string {
   return KIND_NAMES[expected] ?? expected;
 }
 
-function describe(node: ConfigNode, isSecret: boolean): string {
+/** What was found, for a message; undefined when there was nothing. */
+function describe(input: unknown, isSecret: boolean): string | undefined {
+  if (input === undefined) return undefined;
   if (isSecret) return "[REDACTED]";
-  if (node.kind !== "scalar") return node.kind === "map" ? "a map" : "a list";
-  const value = toPlain(node);
-  if (value === null) return "nothing";
-  if (typeof value !== "string") return `the ${typeof value} ${String(value)}`;
-  const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
-  return JSON.stringify(shown);
+  if (input === null) return "nothing";
+  if (Array.isArray(input)) return "a list";
+  if (typeof input === "object") return "a map";
+  if (typeof input !== "string") return `the ${typeof input} ${String(input)}`;
+  return JSON.stringify(input.length > 60 ? `${input.slice(0, 60)}…` : input);
 }
 
 function unquote(text: string): string {

@@ -5,34 +5,35 @@ type Schema = z.core.$ZodType;
 
 /** The keys that the schema takes at a path, for "did you mean"; empty where any key is taken. */
 export function keysAt(schema: Schema, path: readonly PropertyKey[]): readonly string[] {
-  let open = objectsIn(schema);
-  for (const key of path) {
-    open = open.flatMap((at) => childrenOf(at, key)).flatMap((child) => objectsIn(child));
-  }
+  const open = schemasAlong(schema, path).at(-1) ?? [];
   const keys = open.flatMap((at) => (at instanceof z.ZodObject ? Object.keys(at.shape) : []));
   return [...new Set(keys)];
 }
 
 /** True when the schema at the path, or one round it, is marked as secret. */
 export function isSecretAt(schema: Schema, path: readonly PropertyKey[]): boolean {
-  let open: Schema[] = unwrapAll(schema);
+  return schemasAlong(schema, path).some((open) => open.some(isMarkedSecret));
+}
+
+/** True when the schema at the path takes whole numbers only. */
+export function isIntegerAt(schema: Schema, path: readonly PropertyKey[]): boolean {
+  const last = schemasAlong(schema, path).at(-1) ?? [];
+  return last.some((at) => at instanceof z.ZodNumberFormat);
+}
+
+/** The schemas that apply at each step of a path, the root first. */
+function schemasAlong(schema: Schema, path: readonly PropertyKey[]): Schema[][] {
+  let open = unwrapAll(schema);
+  const along = [open];
   for (const key of path) {
-    if (open.some(isMarkedSecret)) return true;
     open = open.flatMap((at) => childrenOf(at, key)).flatMap((child) => unwrapAll(child));
+    along.push(open);
   }
-  return open.some(isMarkedSecret);
+  return along;
 }
 
 function isMarkedSecret(schema: Schema): boolean {
   return schema instanceof z.ZodType && schema.meta()?.["secret"] === true;
-}
-
-function objectsIn(schema: Schema): Schema[] {
-  return unwrapAll(schema).filter((at) => at instanceof z.ZodObject || hasChildren(at));
-}
-
-function hasChildren(schema: Schema): boolean {
-  return schema instanceof z.ZodRecord || schema instanceof z.ZodArray;
 }
 
 function childrenOf(schema: Schema, key: PropertyKey): Schema[] {
