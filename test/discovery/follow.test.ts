@@ -119,9 +119,10 @@ test("1,000 short-lived processes leave nothing behind", async () => {
   await using started = await startDiscovery({ targets: [{ pids: [shell.pid] }] });
   writeFileSync(go, "");
   while (!existsSync(done)) await new Promise((resolve) => setTimeout(resolve, 50));
-  const isQuiet = (): boolean =>
-    started.allMarks().length === 2 && [...started.discovery.selected()].length === 2;
-  assert.ok(await isSoon(isQuiet), "the shell and its last child");
+  const names = (): string[] => [...started.discovery.selected()].map((one) => one.serviceName);
+  assert.ok(await isSoon(() => names()[1] === "sleep"));
+  assert.equal(names().length, 2, "the shell and its last child");
+  assert.equal(started.allMarks().length, 2);
   const ended = started.changes.filter((change) => change.kind === "deselected");
   const trues = new Set(
     ended.filter((one) => one.process.serviceName === "true").map((one) => one.process.pid),
