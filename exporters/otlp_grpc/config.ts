@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import {
+  byteSize,
+  type ClientEndpoint,
+  clientEndpoint,
+  type Headers,
+  headers,
+  type TlsClientConfig,
+  tlsClientSchema,
+} from "../../src/config/types.ts";
+import {
+  type RetryConfig,
+  retrySchema,
+  type SendingQueueConfig,
+  sendingQueueSchema,
+  timeoutSchema,
+} from "../../src/pipeline/export-helper.ts";
+import { type Encoding, encodingSchema } from "../../src/transport/encoding-schema.ts";
+
+export interface OtlpGrpcConfig {
+  readonly endpoint: ClientEndpoint;
+  readonly tls: TlsClientConfig;
+  readonly compression: Encoding;
+  readonly headers: Headers;
+  readonly authority: string;
+  readonly user_agent: string;
+  readonly timeout: number;
+  readonly sending_queue: SendingQueueConfig;
+  readonly retry_on_failure: RetryConfig;
+}
+
+export const configSchema: z.ZodType<OtlpGrpcConfig> = z.strictObject({
+  endpoint: clientEndpoint().describe(
+    "host:port of the server; http:// in front means plain text, https:// means TLS.",
+  ),
+  tls: tlsClientSchema.prefault({}).describe("TLS is on unless insecure is set."),
+  compression: encodingSchema(),
+  headers: headers().describe("Sent with every call."),
+  authority: z.string().default("").describe("Value of :authority in place of the endpoint."),
+  user_agent: z.string().default("").describe("Value of user-agent in place of ours."),
+  timeout: timeoutSchema(),
+  sending_queue: sendingQueueSchema().prefault({}),
+  retry_on_failure: retrySchema().prefault({}),
+  balancer_name: z
+    .enum(["", "pick_first", "round_robin"])
+    .default("")
+    .describe("Accepted; one connection is used."),
+  wait_for_ready: z.boolean().default(false).describe("Accepted, without effect."),
+  read_buffer_size: byteSize().default(0).describe("Accepted, without effect."),
+  write_buffer_size: byteSize()
+    .default(512 * 1024)
+    .describe("Accepted, without effect."),
+  keepalive: z
+    .looseObject({})
+    .nullish()
+    .describe("Accepted; a silent connection is pinged after a timeout."),
+});

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import {
+  byteSize,
+  duration,
+  type Headers,
+  headers,
+  type TlsClientConfig,
+  tlsClientSchema,
+} from "../../src/config/types.ts";
+import {
+  type RetryConfig,
+  retrySchema,
+  type SendingQueueConfig,
+  sendingQueueSchema,
+  timeoutSchema,
+} from "../../src/pipeline/export-helper.ts";
+import { type Encoding, encodingSchema } from "../../src/transport/encoding-schema.ts";
+
+export interface OtlpHttpConfig {
+  /** Undefined when only the endpoints of the signals are set. */
+  readonly endpoint: URL | undefined;
+  readonly traces_endpoint: URL | undefined;
+  readonly metrics_endpoint: URL | undefined;
+  readonly logs_endpoint: URL | undefined;
+  readonly encoding: "proto" | "json";
+  readonly compression: Encoding;
+  readonly tls: TlsClientConfig;
+  readonly headers: Headers;
+  readonly timeout: number;
+  readonly idle_conn_timeout: number;
+  readonly max_idle_conns: number;
+  readonly sending_queue: SendingQueueConfig;
+  readonly retry_on_failure: RetryConfig;
+}
+
+function url(description: string): z.ZodType<URL | undefined> {
+  return z
+    .string()
+    .default("")
+    .transform((text, context): URL | undefined => {
+      if (text === "") return undefined;
+      const parsed = URL.parse(text);
+      if (parsed !== null && /^https?:$/.test(parsed.protocol)) return parsed;
+      context.addIssue({
+        code: "custom",
+        message: "endpoint must be a valid URL, for example http://localhost:4318",
+      });
+      return z.NEVER;
+    })
+    .describe(description);
+}
+
+export const configSchema: z.ZodType<OtlpHttpConfig> = z
+  .strictObject({
+    endpoint: url("Base URL; /v1/traces, /v1/metrics or /v1/logs is added."),
+    traces_endpoint: url("URL for traces, taken as it is."),
+    metrics_endpoint: url("URL for metrics, taken as it is."),
+    logs_endpoint: url("URL for logs, taken as it is."),
+    encoding: z.enum(["proto", "json"]).default("proto").describe("Body: protobuf or OTLP/JSON."),
+    compression: encodingSchema(),
+    tls: tlsClientSchema.prefault({}).describe("Used for https URLs."),
+    headers: headers().describe("Sent with every request."),
+    timeout: timeoutSchema(30_000),
+    idle_conn_timeout: duration()
+      .default(90_000)
+      .describe("Unused connections are closed after this time."),
+    max_idle_conns: z.int().min(0).default(100).describe("Unused connections kept open."),
+    sending_queue: sendingQueueSchema().prefault({}),
+    retry_on_failure: retrySchema().prefault({}),
+    read_buffer_size: byteSize().default(0).describe("Accepted, without effect."),
+    write_buffer_size: byteSize()
+      .default(512 * 1024)
+      .describe("Accepted, without effect."),
+  })
+  .refine(
+    (config) =>
+      (config.endpoint ??
+        config.traces_endpoint ??
+        config.metrics_endpoint ??
+        config.logs_endpoint) !== undefined,
+    { error: "at least one endpoint must be specified. Set endpoint: http://localhost:4318" },
+  );
