@@ -165,9 +165,13 @@ export class Settler {
   loosen(row: number): void {
     const { nodes, traces } = this.#tables;
     const at = nodes.parent[row] ?? 0;
+    const wasChild = nodes.waits[row] === WAITS_PARENT;
     nodes.detach(row);
-    if (at === 0 || nodes.state[at] !== UNSEEN || nodes.firstChild[at] !== 0) return;
-    traces.release(nodes.trace[at] ?? 0);
+    if (at === 0 || nodes.state[at] !== UNSEEN) return;
+    const asked = nodes.trace[at] ?? 0;
+    if (wasChild && asked !== 0 && nodes.trace[row] === 0) nodes.trace[row] = traces.retain(asked);
+    if (nodes.firstChild[at] !== 0) return;
+    traces.release(asked);
     nodes.release(at);
   }
 
