@@ -94,13 +94,19 @@ export interface ExchangeEvents {
 /** State of one connection; total: any bytes, any split, any loss, in bounded memory and linear time. */
 export interface ConnectionParser {
   data(record: DataRecord): void;
-  /** The socket is gone. `error` is its errno, 0 for an orderly end. */
-  close(timeNs: number, error: number): void;
+  /**
+   * The socket is gone. `error` is its errno, 0 for an orderly end. `sent` and `received` are the
+   * stream positions reached, so that lost records at the end show; -1 when unknown.
+   */
+  close(timeNs: number, error: number, sent?: number, received?: number): void;
   /** Nothing is open: the connection may be forgotten without loss. */
   readonly idle: boolean;
 }
 
-/** Limits and choices a receiver hands to every parser. */
+/**
+ * Limits and choices a receiver hands to every parser. One object a service: what a protocol keeps
+ * for a service (routes, pools) lives as long as this object.
+ */
 export interface ParserOptions {
   readonly headBytesMax: number;
   /** Requests waiting for a response on one connection. */

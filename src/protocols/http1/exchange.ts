@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { MeasurementSink, SpanSink } from "../../model/attribute.ts";
+import type { Exchange, Role, TraceContext } from "../../model/protocol.ts";
+import type { Authority } from "./authority.ts";
+import { METHOD_OTHER } from "./methods.ts";
+import type { Route } from "./route.ts";
+import type { Http1Shared } from "./shared.ts";
+import { describeExchange, measureExchange } from "./span.ts";
+import { readTraceparent } from "./traceparent.ts";
+
+/** Bytes of the request target that are kept; the rest is cut off. */
+export const TARGET_BYTES_MAX = 2048;
+
+/** The first room for a target; it grows when a longer one comes. */
+const TARGET_BYTES = 128;
+
+const QUESTION_MARK = 63;
+const SLASH = 47;
+const COLON = 58;
+const HTTPS_COLON = 5;
+
+class TraceContextSlot implements TraceContext {
+  readonly traceId = new Uint8Array(16);
+  readonly spanId = new Uint8Array(8);
+  sampled = false;
+  readonly header = "traceparent";
+}
+
+/** One request and its response. Pooled: `reset` makes it new. */
+export class Http1Exchange implements Exchange {
+  readonly shared: Http1Shared;
+  role: Role = "server";
+  requestPosition = 0;
+  startNs = 0;
+  requestEndNs = 0;
+  responseStartNs = 0;
+  endNs = 0;
+  requestTid = 0;
+  responseTid = 0;
+  pid = 0;
+  link: unknown = undefined;
+
+  /** Next of its connection, in the order of the requests. */
+  next: Http1Exchange | undefined = undefined;
+  /** The request line was read. */
+  known = false;
+  methodIndex: number = METHOD_OTHER;
+  /** Of a method that is not known, else empty. */
+  methodOriginal = "";
+  /** `HTTP/1.minor`, the lower one of request and response. */
+  minor = 1;
+  /** 0 until known */
+  status = 0;
+  /** Payload bytes, -1 when unknown or when there is no body. */
+  requestBodyBytes = -1;
+  responseBodyBytes = -1;
+  /** `error.type` of an exchange that the connection's end cut short, else empty. */
+  failure = "";
+  authority: Authority | undefined = undefined;
+  /** Time of the last bytes of the response, for one whose end is not known. */
+  lastResponseNs = 0;
+  https = false;
+
+  target: Uint8Array = new Uint8Array(TARGET_BYTES);
+  /** The path is `target[pathStart … pathEnd)`; empty for CONNECT. */
+  pathStart = 0;
+  pathEnd = 0;
+  /** The query without its question mark is `target[queryStart … targetEnd)`. */
+  queryStart = 0;
+  targetEnd = 0;
+  readonly requestHeaders: string[][] = [];
+  readonly responseHeaders: string[][] = [];
+
+  #route: Route | undefined = undefined;
+  #routed = false;
+  #hasTraceContext = false;
+  readonly #traceContext = new TraceContextSlot();
+
+  constructor(shared: Http1Shared) {
+    this.shared = shared;
+  }
+
+  get traceContext(): TraceContext | undefined {
+    return this.#hasTraceContext ? this.#traceContext : undefined;
+  }
+
+  reset(role: Role, position: number, timeNs: number, pid: number, tid: number): void {
+    this.role = role;
+    this.requestPosition = position;
+    this.startNs = timeNs;
+    this.requestEndNs = 0;
+    this.responseStartNs = 0;
+    this.endNs = 0;
+    this.requestTid = tid;
+    this.responseTid = 0;
+    this.pid = pid;
+    this.link = undefined;
+    this.next = undefined;
+    this.known = false;
+    this.methodIndex = METHOD_OTHER;
+    this.methodOriginal = "";
+    this.minor = 1;
+    this.status = 0;
+    this.requestBodyBytes = -1;
+    this.responseBodyBytes = -1;
+    this.failure = "";
+    this.authority = undefined;
+    this.lastResponseNs = 0;
+    this.https = false;
+    this.pathStart = 0;
+    this.pathEnd = 0;
+    this.queryStart = 0;
+    this.targetEnd = 0;
+    this.#route = undefined;
+    this.#routed = false;
+    this.#hasTraceContext = false;
+    if (this.requestHeaders.length > 0) this.requestHeaders.length = 0;
+    if (this.responseHeaders.length > 0) this.responseHeaders.length = 0;
+  }
+
+  /** Origin-form, absolute-form or asterisk-form (RFC 9112 section 3.2). */
+  setTarget(bytes: Uint8Array, start: number, end: number): void {
+    const length = Math.min(end - start, TARGET_BYTES_MAX);
+    if (this.target.length < length) this.target = new Uint8Array(TARGET_BYTES_MAX);
+    const target = this.target;
+    let query = -1;
+    for (let index = 0; index < length; index++) {
+      const byte = bytes[start + index] ?? 0;
+      if (byte === QUESTION_MARK && query < 0) query = index;
+      target[index] = byte;
+    }
+    this.targetEnd = length;
+    this.pathEnd = query < 0 ? length : query;
+    this.queryStart = query < 0 ? length : query + 1;
+    if (target[0] !== SLASH) this.#setAbsoluteTarget();
+  }
+
+  /** `scheme://authority/path`; anything else stays a path. */
+  #setAbsoluteTarget(): void {
+    const target = this.target;
+    const colon = target.subarray(0, this.pathEnd).indexOf(COLON);
+    if (colon <= 0 || target[colon + 1] !== SLASH || target[colon + 2] !== SLASH) return;
+    const start = colon + 3;
+    let end = start;
+    while (end < this.pathEnd && target[end] !== SLASH) end++;
+    this.https = colon === HTTPS_COLON;
+    // RFC 9112 section 3.2.2: the target's authority replaces the Host field's.
+    this.authority = this.shared.authorities.find(target, start, end);
+    this.pathStart = end;
+  }
+
+  /** authority-form: the target of CONNECT. */
+  setAuthorityTarget(bytes: Uint8Array, start: number, end: number): void {
+    this.authority = this.shared.authorities.find(bytes, start, end);
+  }
+
+  setTraceparent(bytes: Uint8Array, start: number, end: number): void {
+    const slot = this.#traceContext;
+    const flags = readTraceparent(bytes, start, end, slot.traceId, slot.spanId);
+    this.#hasTraceContext = flags >= 0;
+    slot.sampled = (flags & 1) === 1;
+  }
+
+  /** Undefined for clients and for paths that no route is guessed for. */
+  get route(): Route | undefined {
+    if (!this.#routed) {
+      this.#routed = true;
+      this.#route = this.#findRoute();
+    }
+    return this.#route;
+  }
+
+  #findRoute(): Route | undefined {
+    if (this.role === "client" || this.target[this.pathStart] !== SLASH) return undefined;
+    if (this.pathEnd === this.pathStart) return undefined;
+    // A path that the server does not have is no route: scanners would fill the table.
+    const learn = this.status !== 404 && this.status !== 400;
+    return this.shared.routes.find(this.target, this.pathStart, this.pathEnd, learn);
+  }
+
+  describe(sink: SpanSink): void {
+    describeExchange(this, sink);
+  }
+
+  measure(sink: MeasurementSink): void {
+    measureExchange(this, sink);
+  }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {
+  ConnectionParser,
+  DataRecord,
+  Direction,
+  ExchangeEvents,
+} from "../../model/protocol.ts";
+import { RECEIVED, SENT } from "../../model/protocol.ts";
+import { detectRequest, detectResponse } from "./detect.ts";
+import { EarlyResponse } from "./early-response.ts";
+import { DRAIN, IGNORE, MessageFollower, SEEK, TRACK, TUNNEL } from "./follow.ts";
+import type { Half } from "./half.ts";
+import type { Http1Shared } from "./shared.ts";
+
+/**
+ * One connection as one process sees it. README.md explains when a request is believed to be the
+ * first that is not answered, which is what keeps responses with their requests.
+ */
+export class Http1Connection implements ConnectionParser {
+  readonly #events: ExchangeEvents;
+  readonly #messages: MessageFollower;
+  #lastDirection: Direction | undefined = undefined;
+  /** A request that was not believed came, and no response since. */
+  #candidateSeen = false;
+  #early: EarlyResponse | undefined = undefined;
+
+  constructor(shared: Http1Shared, events: ExchangeEvents) {
+    this.#events = events;
+    this.#messages = new MessageFollower(shared, events);
+  }
+
+  get idle(): boolean {
+    return (
+      this.#messages.queue.first === undefined &&
+      this.#early === undefined &&
+      this.#messages.received.carryLength === 0 &&
+      this.#messages.sent.carryLength === 0
+    );
+  }
+
+  data(record: DataRecord): void {
+    const messages = this.#messages;
+    const half = record.direction === RECEIVED ? messages.received : messages.sent;
+    messages.timeNs = record.timeNs;
+    messages.tid = record.tid;
+    messages.pid = record.pid;
+    if (messages.mode === TRACK || messages.mode === DRAIN) {
+      if (half === messages.request) this.#requestRecord(record);
+      else this.#responseRecord(record);
+    } else if (messages.mode === SEEK) this.#seek(record, half);
+    else this.#events.lost(messages.mode === TUNNEL ? "after_upgrade" : "mid_stream");
+    half.expected = record.position + record.length;
+    this.#lastDirection = record.direction;
+    if (messages.mode === DRAIN && messages.queue.first === undefined) messages.startSeeking();
+  }
+
+  close(timeNs: number, error: number, sent = -1, received = -1): void {
+    const messages = this.#messages;
+    messages.timeNs = timeNs;
+    if (messages.mode === TRACK || messages.mode === DRAIN) {
+      this.#closeGap(messages.sent, sent);
+      this.#closeGap(messages.received, received);
+    }
+    if (this.#early !== undefined) this.#events.lost("response_without_request");
+    this.#early = undefined;
+    messages.close(error);
+  }
+
+  /** Bytes that moved and were in no record. One too many is a FIN that the kernel counted. */
+  #closeGap(half: Half, total: number): void {
+    const messages = this.#messages;
+    const gap = total - half.expected;
+    if (total < 0 || half.expected < 0 || gap <= 1) return;
+    if (messages.mode !== TRACK && (messages.mode !== DRAIN || half === messages.request)) return;
+    messages.hole(half, gap, false);
+  }
+
+  /** Is this the first request, or the first after all earlier ones were answered? */
+  #seek(record: DataRecord, half: Half): void {
+    const messages = this.#messages;
+    const other = half === messages.received ? messages.sent : messages.received;
+    const contiguous = half.expected < 0 || half.expected === record.position;
+    const isResponseSide = messages.roleKnown && half === messages.response;
+    const first = record.position === 0 && other.expected <= 0;
+    if (!isResponseSide && this.#startsRequest(record, first)) {
+      const flip = this.#lastDirection !== undefined && this.#lastDirection !== record.direction;
+      if (first || (flip && !messages.pipelined)) {
+        messages.track(half, other, record.position, first);
+        this.#candidateSeen = false;
+        messages.feedRecord(half, record);
+        return;
+      }
+      // Two requests without a response in between, if the next response shows that none was lost.
+      if (!contiguous || this.#candidateSeen) messages.suspect = true;
+      this.#candidateSeen = true;
+    } else if (isResponseSide || this.#startsResponse(record)) {
+      this.#judgeSuspicion(contiguous);
+      this.#candidateSeen = false;
+      if (messages.pipelined) messages.mode = IGNORE;
+    }
+    this.#events.lost("mid_stream");
+  }
+
+  #startsRequest(record: DataRecord, first: boolean): boolean {
+    const { bytes, start, captured } = record;
+    if (captured === 0) return false;
+    if (detectRequest(bytes, start, start + captured) !== "no") return true;
+    // Whatever else a connection starts with is a request to the parser, which says if not.
+    return first && detectResponse(bytes, start, start + captured) === "no";
+  }
+
+  #startsResponse(record: DataRecord): boolean {
+    const { bytes, start, captured } = record;
+    return captured > 0 && detectResponse(bytes, start, start + captured) === "yes";
+  }
+
+  #judgeSuspicion(contiguous: boolean): void {
+    const messages = this.#messages;
+    if (messages.suspect && contiguous) messages.pipelined = true;
+    messages.suspect = false;
+  }
+
+  #requestRecord(record: DataRecord): void {
+    const messages = this.#messages;
+    const half = messages.request;
+    const gap = record.position - half.expected;
+    if (messages.mode === DRAIN) {
+      this.#drain(record);
+      return;
+    }
+    if (gap !== 0 && !this.#requestGap(gap)) {
+      if (messages.mode === SEEK) this.#seek(record, half);
+      else this.#events.lost("gap");
+      return;
+    }
+    messages.feedRecord(half, record);
+    const early = this.#early;
+    if (early === undefined) return;
+    this.#early = undefined;
+    if (messages.mode !== TRACK || messages.queue.first === undefined) {
+      this.#events.lost("response_without_request");
+      return;
+    }
+    messages.timeNs = early.timeNs;
+    messages.tid = early.tid;
+    messages.feedRecord(messages.response, early);
+  }
+
+  /** True when the missing bytes are accounted for. */
+  #requestGap(gap: number): boolean {
+    const messages = this.#messages;
+    const early = this.#early;
+    if (early !== undefined) {
+      // The response that came too early was that of a request which is lost.
+      this.#early = undefined;
+      this.#events.lost("response_without_request");
+      messages.abandonAll("gap");
+      return false;
+    }
+    if (gap > 0) {
+      if (messages.hole(messages.request, gap, false)) return true;
+    } else messages.loseRequests("gap");
+    this.#lastDirection = messages.request === messages.received ? RECEIVED : SENT;
+    return false;
+  }
+
+  /** A record of the request direction that cannot be delimited. */
+  #drain(record: DataRecord): void {
+    const messages = this.#messages;
+    if (this.#startsRequest(record, false)) {
+      if (messages.endUnknown()) {
+        messages.startSeeking();
+        this.#seek(record, messages.request);
+        return;
+      }
+      messages.suspect = true;
+    }
+    this.#events.lost("mid_stream");
+  }
+
+  #responseRecord(record: DataRecord): void {
+    const messages = this.#messages;
+    const half = messages.response;
+    const gap = half.expected < 0 ? 0 : record.position - half.expected;
+    this.#judgeSuspicion(gap === 0);
+    if (gap !== 0) {
+      const known = gap > 0 && messages.hole(half, gap, false);
+      if (gap < 0) messages.abandonAll("gap");
+      if (!known) {
+        this.#events.lost("gap");
+        return;
+      }
+    }
+    // A response may come before its request is complete, but not before its request line.
+    messages.settleRequestHead();
+    if (messages.queue.first === undefined && !half.inBody) {
+      this.#unexpectedResponse(record);
+      return;
+    }
+    messages.feedRecord(half, record);
+  }
+
+  /**
+   * Another thread's read can be reported before the write that it answers: such a response is
+   * kept until the next record tells.
+   */
+  #unexpectedResponse(record: DataRecord): void {
+    const messages = this.#messages;
+    if (messages.mode === TRACK && this.#early === undefined && this.#startsResponse(record)) {
+      this.#early = new EarlyResponse(record);
+      return;
+    }
+    if (this.#early !== undefined) this.#events.lost("response_without_request");
+    this.#events.lost("response_without_request");
+    messages.startSeeking();
+  }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Protocol } from "../model/protocol.ts";
+import { HTTP1 } from "./http1/protocol.ts";
+
+/** One line a protocol: the only file outside its folder that a new protocol edits. */
+export const PROTOCOLS: readonly Protocol[] = [HTTP1];
+
+const byWire: readonly (Protocol | undefined)[] = createTable();
+
+function createTable(): readonly (Protocol | undefined)[] {
+  const table: (Protocol | undefined)[] = [];
+  for (const protocol of PROTOCOLS) table[protocol.wireProtocol] = protocol;
+  return table;
+}
+
+/** `wireProtocol`: a WIRE_PROTOCOL_ value of the kernel's classification. */
+export function protocolByWire(wireProtocol: number): Protocol | undefined {
+  return byWire[wireProtocol];
+}
