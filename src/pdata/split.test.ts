@@ -7,7 +7,7 @@ import { countItems } from "./count.ts";
 import { fromOtlpJson } from "./json-decode.ts";
 import { toOtlpJson } from "./json-encode.ts";
 import { OTLP_SIGNALS, type OtlpSignal, REQUESTS } from "./requests.ts";
-import { itemRange, splitItems, splitResources } from "./split.ts";
+import { itemRange, splitBatch, splitItems, splitResources } from "./split.ts";
 import { validateRequest } from "./validate.ts";
 
 /** Resources with scopes with so many spans each; every span has its number as name. */
@@ -161,4 +161,19 @@ test("malformed bytes are counted as malformed and splitting them does not throw
     ),
     { numRuns: 3000 },
   );
+});
+
+test("a batch is cut into its first spans and the rest", () => {
+  const chunks = [traces([[2]]), traces([[2, 3]]), traces([[1]])];
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const batch = { signal: "traces" as const, chunks, items: 8, bytes };
+  for (const items of [1, 2, 3, 7]) {
+    const [head, rest] = splitBatch(batch, items);
+    assert.ok(rest !== undefined);
+    assert.deepEqual([head.items, rest.items], [items, 8 - items]);
+    assert.equal(validateRequest("traces", Buffer.concat(head.chunks)), items);
+    assert.equal(validateRequest("traces", Buffer.concat(rest.chunks)), 8 - items);
+    assert.equal(Buffer.concat(rest.chunks).length, rest.bytes);
+  }
+  assert.deepEqual(splitBatch(batch, 8), [batch, undefined]);
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Signal } from "../model/batch.ts";
+import type { Batch, Signal } from "../model/batch.ts";
 import { countBelow, countItems } from "./count.ts";
 import { inMask, itemPath } from "./levels.ts";
 import { FieldReader, putVarint, varintBytes, WIRE_BYTES } from "./wire.ts";
@@ -47,6 +47,33 @@ export function splitItems(
   }
   close();
   return parts;
+}
+
+/**
+ * The first `items` items of a batch, and the rest (undefined when nothing is left). Only the
+ * chunk that the cut goes through is written anew. Neither has the receipt.
+ */
+export function splitBatch(batch: Batch, items: number): readonly [Batch, Batch | undefined] {
+  const { signal, chunks } = batch;
+  const head: Uint8Array[] = [];
+  let taken = 0;
+  for (const [index, chunk] of chunks.entries()) {
+    const inside = Math.max(countItems(signal, chunk), 0);
+    if (taken + inside <= items) {
+      head.push(chunk);
+      taken += inside;
+      continue;
+    }
+    const to = items - taken;
+    const rest = chunks.slice(index + 1);
+    if (to > 0) head.push(itemRange(signal, chunk, { from: 0, to }));
+    rest.unshift(to > 0 ? itemRange(signal, chunk, { from: to, to: inside }) : chunk);
+    return [
+      { signal, ...partOf(head, items) },
+      { signal, ...partOf(rest, batch.items - items) },
+    ];
+  }
+  return [batch, undefined];
 }
 
 function partOf(chunks: readonly Uint8Array[], items: number): Part {
