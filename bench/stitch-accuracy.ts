@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+import { performance } from "node:perf_hooks";
+import { parseArgs } from "node:util";
+import {
+  type CallTimes,
+  DEFAULT_INFERENCE,
+  type Link,
+  ServiceInference,
+} from "../src/inference/service-inference.ts";
+import { ServiceModel } from "../src/inference/service-model.ts";
+import { overlapped, readStitchFile, type StitchCall } from "./support/stitch-file.ts";
+
+const USAGE = "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passes N] [--graph]";
+/** Data time between two decisions, µs. */
+const STEP_US = 5_000_000;
+
+interface ServiceCalls {
+  readonly incoming: CallTimes[];
+  readonly outgoing: CallTimes[];
+}
+
+function byService(calls: readonly StitchCall[]): Map<string, ServiceCalls> {
+  const services = new Map<string, ServiceCalls>();
+  const of = (name: string): ServiceCalls => {
+    let service = services.get(name);
+    if (service === undefined) {
+      service = { incoming: [], outgoing: [] };
+      services.set(name, service);
+    }
+    return service;
+  };
+  for (const call of calls) {
+    const served = !Number.isNaN(call.serverStartUs);
+    of(call.callee).incoming.push({
+      id: call.call,
+      operation: call.operation,
+      startUs: served ? call.serverStartUs : call.clientStartUs,
+      endUs: served ? call.serverEndUs : call.clientEndUs,
+    });
+    if (call.caller === "") continue;
+    const sent = !Number.isNaN(call.clientStartUs);
+    of(call.caller).outgoing.push({
+      id: call.call,
+      operation: `${call.callee} ${call.operation}${sent ? "" : " (server's times)"}`,
+      startUs: sent ? call.clientStartUs : call.serverStartUs,
+      endUs: sent ? call.clientEndUs : call.serverEndUs,
+      otherClock: !sent,
+    });
+  }
+  return services;
+}
+
+/** One run over a service's calls in order of their end, as a stream would bring them. */
+function stream(service: ServiceCalls, inference: ServiceInference): Link[] {
+  const events = [
+    ...service.incoming.map((call) => ({ call, incoming: true })),
+    ...service.outgoing.map((call) => ({ call, incoming: false })),
+  ].sort((a, b) => a.call.endUs - b.call.endUs);
+  const links: Link[] = [];
+  let nextUs = (events[0]?.call.endUs ?? 0) + STEP_US;
+  for (const { call, incoming } of events) {
+    while (call.endUs >= nextUs) {
+      links.push(...inference.decide(nextUs));
+      nextUs += STEP_US;
+    }
+    if (incoming) inference.incoming(call);
+    else inference.outgoing(call);
+  }
+  return [...links, ...inference.flush()];
+}
+
+function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Map<number, Link> {
+  const answers = new Map<number, Link>();
+  for (const [name, service] of byService(calls)) {
+    if (service.outgoing.length === 0) continue;
+    const model = new ServiceModel();
+    let links: Link[] = [];
+    for (let pass = 1; pass <= passes; pass++) {
+      links = stream(service, new ServiceInference({ ...DEFAULT_INFERENCE, seed: pass }, model));
+    }
+    for (const link of links) answers.set(link.child, link);
+    if (graph) for (const line of model.describe()) console.log(`${name}: ${line}`);
+  }
+  return answers;
+}
+
+const BOUNDS = [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0001];
+
+function printCalibration(calls: readonly StitchCall[], answers: ReadonlyMap<number, Link>): void {
+  console.log("confidence      links   said   right");
+  for (let i = 0; i + 1 < BOUNDS.length; i++) {
+    const low = BOUNDS[i] ?? 0;
+    const high = BOUNDS[i + 1] ?? 1;
+    let links = 0;
+    let said = 0;
+    let right = 0;
+    for (const call of calls) {
+      const link = answers.get(call.call);
+      if (link?.parent === undefined || link.confidence < low || link.confidence >= high) continue;
+      links++;
+      said += link.confidence;
+      if (link.parent === call.parentCall) right++;
+    }
+    if (links === 0) continue;
+    const range = `${low.toFixed(3)}-${Math.min(1, high).toFixed(3)}`;
+    const shares = `${(said / links).toFixed(4)} ${(right / links).toFixed(4)}`;
+    console.log(`${range} ${String(links).padStart(9)} ${shares}`);
+  }
+}
+
+function printServices(calls: readonly StitchCall[], answers: ReadonlyMap<number, Link>): void {
+  const rows = new Map<string, { right: number; wrong: number; unknown: number }>();
+  for (const call of calls) {
+    if (call.caller === "") continue;
+    const row = rows.get(call.caller) ?? { right: 0, wrong: 0, unknown: 0 };
+    const parent = answers.get(call.call)?.parent;
+    if (parent === undefined) row.unknown++;
+    else if (parent === call.parentCall) row.right++;
+    else row.wrong++;
+    rows.set(call.caller, row);
+  }
+  for (const [name, row] of rows) {
+    console.log(`${name}: ${row.right} right, ${row.wrong} wrong, ${row.unknown} unknown`);
+  }
+}
+
+function printShares(calls: readonly StitchCall[], answers: ReadonlyMap<number, Link>): void {
+  const traces = new Map<string, boolean>();
+  let judged = 0;
+  let right = 0;
+  for (const call of calls) {
+    let fine = true;
+    if (call.caller !== "") {
+      judged++;
+      fine = answers.get(call.call)?.parent === call.parentCall;
+      if (fine) right++;
+    }
+    traces.set(call.trace, (traces.get(call.trace) ?? true) && fine);
+  }
+  const whole = [...traces.values()].filter((fine) => fine).length;
+  console.log(`calls ${(right / judged).toFixed(4)} traces ${(whole / traces.size).toFixed(4)}`);
+}
+
+function main(): void {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      overlap: { type: "string", default: "1" },
+      passes: { type: "string", default: "5" },
+      graph: { type: "boolean", default: false },
+    },
+  });
+  const overlap = Number(values.overlap);
+  const passes = Number(values.passes);
+  const path = positionals[0];
+  if (path === undefined || !(overlap > 0) || !(passes >= 1)) {
+    console.error(USAGE);
+    process.exitCode = 2;
+    return;
+  }
+  const calls = overlapped(readStitchFile(path), overlap);
+  const began = performance.now();
+  const answers = infer(calls, passes, values.graph);
+  const seconds = (performance.now() - began) / 1000;
+  console.log(`${calls.length} calls in ${seconds.toFixed(1)} s, ${passes} passes`);
+  printServices(calls, answers);
+  printCalibration(calls, answers);
+  printShares(calls, answers);
+}
+
+main();

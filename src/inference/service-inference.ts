@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRandom } from "./random.ts";
+import { ServiceModel } from "./service-model.ts";
+import { NONE, type WindowProblem } from "./window-problem.ts";
+import { type Solution, type SolverOptions, solveWindow } from "./window-solver.ts";
+
+/** A complete call as the inferring service's process saw it. */
+export interface CallTimes {
+  /** The caller's name for it; given back in links. */
+  readonly id: number;
+  /** Low-cardinality name; for outgoing calls with the peer, where known. */
+  readonly operation: string;
+  /** µs, any epoch, the same clock for all calls of the service. */
+  readonly startUs: number;
+  readonly endUs: number;
+  /** The times are another host's: a wider tolerance holds. */
+  readonly otherClock?: boolean;
+}
+
+/** A decided outgoing call. */
+export interface Link {
+  readonly child: number;
+  /** Id of the incoming call, or undefined when none is likelier. */
+  readonly parent: number | undefined;
+  /** Probability that this answer is right, 0 to 1. */
+  readonly confidence: number;
+}
+
+export interface InferenceOptions {
+  readonly seed: number;
+  /** How long a call waits for others that began before it and end later, µs. */
+  readonly holdUs: number;
+  /** Incoming plus outgoing calls held; above it the oldest are decided at once. */
+  readonly heldMax: number;
+  readonly solver: SolverOptions;
+}
+
+export const DEFAULT_INFERENCE: InferenceOptions = {
+  seed: 1,
+  holdUs: 2_000_000,
+  heldMax: 20_000,
+  solver: { warmUpSweeps: 60, sampleSweeps: 200, coolSweeps: 30 },
+};
+
+/** Rounded times may put a call this far outside its handler. */
+const TOLERANCE_US = 1000;
+const OTHER_CLOCK_TOLERANCE_US = 3000;
+/** Parents tried for one call: those that began last. */
+const CANDIDATES_MAX = 64;
+
+interface HeldParent {
+  readonly call: CallTimes;
+  readonly kind: number;
+}
+
+interface HeldChild {
+  readonly call: CallTimes;
+  readonly kind: number;
+  /** Decided by an earlier window: its parent's id, or undefined for none. */
+  decided: boolean;
+  parent: number | undefined;
+}
+
+/**
+ * Finds the incoming call behind each outgoing call of one service, from times alone. Calls
+ * arrive complete, roughly in order of their end; `decide` answers those that have waited long
+ * enough, and learns from them. Memory is bounded by `heldMax` and the model's own limits.
+ */
+export class ServiceInference {
+  readonly #options: InferenceOptions;
+  readonly #model: ServiceModel;
+  readonly #random: () => number;
+  #parents: HeldParent[] = [];
+  #children: HeldChild[] = [];
+  /** Calls decided before their time because `heldMax` was reached. */
+  forcedCount = 0;
+
+  constructor(
+    options: InferenceOptions = DEFAULT_INFERENCE,
+    model: ServiceModel = new ServiceModel(),
+  ) {
+    this.#options = options;
+    this.#model = model;
+    this.#random = createRandom(options.seed);
+  }
+
+  get model(): ServiceModel {
+    return this.#model;
+  }
+
+  /** Incoming and outgoing calls held. */
+  get heldCount(): number {
+    return this.#parents.length + this.#children.length;
+  }
+
+  incoming(call: CallTimes): void {
+    this.#parents.push({ call, kind: this.#model.numberOf(call.operation) });
+  }
+
+  outgoing(call: CallTimes): void {
+    const kind = this.#model.numberOf(call.operation);
+    this.#children.push({ call, kind, decided: false, parent: undefined });
+  }
+
+  /** Answers for all calls that ended `holdUs` or longer before `nowUs`, each once. */
+  decide(nowUs: number): Link[] {
+    let dueUs = nowUs - this.#options.holdUs;
+    const surplus = this.heldCount - this.#options.heldMax;
+    if (surplus > 0) {
+      const ends = [...this.#parents, ...this.#children].map((one) => one.call.endUs);
+      const forcedUs = Float64Array.from(ends).sort()[surplus] ?? nowUs;
+      if (forcedUs > dueUs) {
+        for (const end of ends) if (end > dueUs && end <= forcedUs) this.forcedCount++;
+        dueUs = forcedUs;
+      }
+    }
+    return this.#decideUntil(dueUs);
+  }
+
+  /** Answers for all calls that are held. */
+  flush(): Link[] {
+    return this.#decideUntil(Number.POSITIVE_INFINITY);
+  }
+
+  #decideUntil(dueUs: number): Link[] {
+    if (!this.#children.some((one) => !one.decided && one.call.endUs <= dueUs)) {
+      if (!this.#parents.some((one) => one.call.endUs <= dueUs)) return [];
+    }
+    this.#parents.sort((a, b) => a.call.startUs - b.call.startUs);
+    this.#children.sort(
+      (a, b) => a.call.startUs - b.call.startUs || a.kind - b.kind || a.call.id - b.call.id,
+    );
+    const problem = this.#problem();
+    const solution = solveWindow(problem, this.#options.solver, this.#random);
+    const links: Link[] = [];
+    for (const [index, child] of this.#children.entries()) {
+      if (child.decided || child.call.endUs > dueUs) continue;
+      const parent = solution.parent[index] ?? NONE;
+      child.decided = true;
+      child.parent = this.#parents[parent]?.call.id;
+      const confidence = solution.confidence[index] ?? 0;
+      links.push({ child: child.call.id, parent: child.parent, confidence });
+      this.#model.learnOrphan(parent === NONE);
+    }
+    this.#learn(problem, solution, dueUs);
+    this.#forget(dueUs);
+    return links;
+  }
+
+  #problem(): WindowProblem {
+    const count = this.#children.length;
+    const index = new Map(this.#parents.map((one, at) => [one.call.id, at]));
+    const starts = this.#children.map((one) => one.call.startUs);
+    const spanUs = Math.max(1e6, (starts.at(-1) ?? 0) - (starts[0] ?? 0));
+    const logOrphan = Math.log((this.#model.orphanShare * Math.max(1, count)) / spanUs);
+    return {
+      models: this.#parents.map((one) => this.#model.handler(one.kind)),
+      parentStartUs: Float64Array.from(this.#parents, (one) => one.call.startUs),
+      parentEndUs: Float64Array.from(this.#parents, (one) => one.call.endUs),
+      kind: Int32Array.from(this.#children, (one) => one.kind),
+      startUs: Float64Array.from(starts),
+      endUs: Float64Array.from(this.#children, (one) => one.call.endUs),
+      candidates: this.#candidates(),
+      fixed: Uint8Array.from(this.#children, (one) => (one.decided ? 1 : 0)),
+      initial: Int32Array.from(this.#children, (one) =>
+        one.parent === undefined ? NONE : (index.get(one.parent) ?? NONE),
+      ),
+      logOrphan: new Float64Array(count).fill(logOrphan),
+    };
+  }
+
+  /** Parents whose interval holds the child's start, by a sweep over both in order of start. */
+  #candidates(): number[][] {
+    let open: number[] = [];
+    let next = 0;
+    const parents = this.#parents;
+    return this.#children.map((child) => {
+      const tolerance = child.call.otherClock === true ? OTHER_CLOCK_TOLERANCE_US : TOLERANCE_US;
+      const start = child.call.startUs;
+      while (next < parents.length) {
+        if ((parents[next]?.call.startUs ?? 0) > start + OTHER_CLOCK_TOLERANCE_US) break;
+        open.push(next++);
+      }
+      open = open.filter(
+        (at) => (parents[at]?.call.endUs ?? 0) + OTHER_CLOCK_TOLERANCE_US >= start,
+      );
+      const fitting = open.filter((at) => {
+        const parent = parents[at]?.call;
+        if (parent === undefined) return false;
+        return parent.startUs - tolerance <= start && parent.endUs + tolerance >= start;
+      });
+      return fitting.slice(-CANDIDATES_MAX);
+    });
+  }
+
+  #learn(problem: WindowProblem, solution: Solution, dueUs: number): void {
+    const lists: number[][] = this.#parents.map(() => []);
+    for (let child = 0; child < problem.kind.length; child++) {
+      const fixed = problem.fixed[child] === 1;
+      const parent = (fixed ? problem.initial[child] : solution.sample[child]) ?? NONE;
+      if (parent !== NONE) lists[parent]?.push(child);
+    }
+    for (const [index, parent] of this.#parents.entries()) {
+      const { startUs, endUs } = parent.call;
+      if (endUs > dueUs) continue;
+      this.#model.handler(parent.kind).learn(startUs, endUs, lists[index] ?? [], problem);
+    }
+    this.#model.refresh();
+  }
+
+  /** Drops what can no longer matter: parents that are due with all they overlap decided. */
+  #forget(dueUs: number): void {
+    let earliestUs = Number.POSITIVE_INFINITY;
+    for (const child of this.#children) {
+      if (!child.decided) earliestUs = Math.min(earliestUs, child.call.startUs);
+    }
+    const keepUs = Math.min(dueUs, earliestUs - OTHER_CLOCK_TOLERANCE_US);
+    this.#parents = this.#parents.filter((one) => one.call.endUs > keepUs);
+    const held = new Set(this.#parents.map((one) => one.call.id));
+    this.#children = this.#children.filter(
+      (one) => !one.decided || (one.parent !== undefined && held.has(one.parent)),
+    );
+  }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import { HandlerModel } from "./handler-model.ts";
+
+/** Operations told apart, incoming and outgoing each; further ones share the last number. */
+const OPERATIONS_MAX = 1024;
+/** Share of calls without a parent that is always thought possible. */
+const ORPHAN_SHARE_MIN = 0.001;
+const ORPHAN_SHARE_BEFORE = 0.02;
+const FORGET_CALLS = 1000;
+
+/** All that is learnt of one service: a model an incoming operation. Bounded, forgets. */
+export class ServiceModel {
+  readonly #numbers = new Map<string, number>();
+  readonly #names: string[] = [];
+  readonly #handlers = new Map<number, HandlerModel>();
+  #orphanShare = ORPHAN_SHARE_BEFORE;
+
+  /** The number of an operation's name, given on first use. */
+  numberOf(operation: string): number {
+    const known = this.#numbers.get(operation);
+    if (known !== undefined) return known;
+    if (this.#names.length >= OPERATIONS_MAX) return OPERATIONS_MAX - 1;
+    const number = this.#names.push(operation) - 1;
+    this.#numbers.set(operation, number);
+    return number;
+  }
+
+  nameOf(number: number): string {
+    return this.#names[number] ?? "other";
+  }
+
+  handler(operation: number): HandlerModel {
+    let handler = this.#handlers.get(operation);
+    if (handler === undefined) {
+      handler = new HandlerModel();
+      this.#handlers.set(operation, handler);
+    }
+    return handler;
+  }
+
+  /** Share of outgoing calls that no incoming call caused. */
+  get orphanShare(): number {
+    return Math.max(ORPHAN_SHARE_MIN, this.#orphanShare);
+  }
+
+  learnOrphan(orphan: boolean): void {
+    this.#orphanShare += ((orphan ? 1 : 0) - this.#orphanShare) / FORGET_CALLS;
+  }
+
+  refresh(): void {
+    for (const handler of this.#handlers.values()) handler.refresh();
+  }
+
+  /** The learnt call graph in words, a line an event. */
+  describe(): string[] {
+    return [...this.#handlers].flatMap(([operation, handler]) =>
+      handler
+        .describe((kind) => this.nameOf(kind))
+        .map((line) => `${this.nameOf(operation)}: ${line}`),
+    );
+  }
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Component, components, NONE, type WindowProblem } from "./window-problem.ts";
+
+/** Effort of one window's solution, in proposals a free child. */
+export interface SolverOptions {
+  /** While the temperature falls from `START_TEMPERATURE` to 1; not counted. */
+  readonly warmUpSweeps: number;
+  /** At temperature 1; counted for the confidence. */
+  readonly sampleSweeps: number;
+  /** While the temperature falls to near 0: the way to the likeliest solution. */
+  readonly coolSweeps: number;
+}
+
+export interface Solution {
+  /** The likeliest parent by child in the joint solution; NONE where that is no parent. */
+  readonly parent: Int32Array;
+  /** Share of sampled joint solutions that have this link (or this absence of one). */
+  readonly confidence: Float64Array;
+  /** One joint solution drawn by its probability: what a model should learn from. */
+  readonly sample: Int32Array;
+}
+
+const START_TEMPERATURE = 4;
+const END_TEMPERATURE = 0.05;
+/** Sweeps end early by this factor where nothing is in doubt. */
+const ORPHAN_SHARE = 0.05;
+const SWAP_SHARE = 0.3;
+const SUFFIX_SHARE = 0.35;
+const WHOLE_SHARE = 0.1;
+
+/** Solves a window's parts one by one. Bounded by sweeps × children. */
+export function solveWindow(
+  problem: WindowProblem,
+  options: SolverOptions,
+  random: () => number,
+): Solution {
+  const count = problem.kind.length;
+  const solution: Solution = {
+    parent: new Int32Array(count).fill(NONE),
+    confidence: new Float64Array(count).fill(1),
+    sample: new Int32Array(count).fill(NONE),
+  };
+  const state = new JointState(problem, random);
+  for (const part of components(problem)) solvePart(problem, part, state, options, solution);
+  return solution;
+}
+
+function solvePart(
+  problem: WindowProblem,
+  part: Component,
+  state: JointState,
+  options: SolverOptions,
+  solution: Solution,
+): void {
+  state.enter(part);
+  const free = part.children.filter((child) => problem.fixed[child] === 0);
+  if (free.every((child) => problem.candidates[child]?.length === 1)) {
+    for (const child of free) {
+      state.settleAlone(child, solution);
+    }
+    return;
+  }
+  for (let sweep = 0; sweep < options.warmUpSweeps; sweep++) {
+    state.sweep(free, START_TEMPERATURE ** (1 - sweep / options.warmUpSweeps));
+  }
+  state.countFrom(free);
+  for (let sweep = 0; sweep < options.sampleSweeps; sweep++) {
+    state.sweep(free, 1);
+    state.tick();
+  }
+  for (const child of part.children) solution.sample[child] = state.parentOf(child);
+  state.finishCounts(free);
+  for (let sweep = 1; sweep <= options.coolSweeps; sweep++) {
+    state.sweep(free, END_TEMPERATURE ** (sweep / options.coolSweeps));
+  }
+  for (const child of free) {
+    solution.parent[child] = state.parentOf(child);
+    solution.confidence[child] = state.share(child, options.sampleSweeps);
+  }
+}
+
+/**
+ * A joint assignment of children to parents and its likelihood, changed by proposals that are
+ * taken or refused by the Metropolis rule: one child moves, two children of a kind change
+ * places, or two parents exchange all calls from some moment on. The last is what lets whole
+ * chains change hands at once.
+ */
+class JointState {
+  readonly #problem: WindowProblem;
+  readonly #random: () => number;
+  readonly #assigned: Int32Array;
+  readonly #lists: number[][];
+  readonly #scores: Float64Array;
+  #tick = 0;
+  #counting = false;
+  readonly #since: Int32Array;
+  readonly #visits: Map<number, number>[] = [];
+  readonly #left: number[] = [];
+  readonly #right: number[] = [];
+
+  constructor(problem: WindowProblem, random: () => number) {
+    this.#problem = problem;
+    this.#random = random;
+    this.#assigned = new Int32Array(problem.kind.length).fill(NONE);
+    this.#since = new Int32Array(problem.kind.length);
+    this.#lists = problem.models.map(() => []);
+    this.#scores = new Float64Array(problem.models.length);
+  }
+
+  parentOf(child: number): number {
+    return this.#assigned[child] ?? NONE;
+  }
+
+  /** First guess: children in order of time, each to the parent where it fits best so far. */
+  enter(part: Component): void {
+    const problem = this.#problem;
+    this.#counting = false;
+    for (const child of part.children) {
+      if (problem.fixed[child] === 1) this.#place(child, problem.initial[child] ?? NONE);
+      else this.#place(child, this.#bestPrefix(child));
+    }
+    for (const parent of part.parents) {
+      this.#scores[parent] = this.#score(parent, this.#lists[parent] ?? []);
+    }
+  }
+
+  /** A child that can have only one parent: that one, or none. */
+  settleAlone(child: number, solution: Solution): void {
+    const problem = this.#problem;
+    const only = problem.candidates[child]?.[0] ?? NONE;
+    const list = this.#lists[only] ?? [];
+    const without = list.filter((other) => other !== child);
+    const scoreWith =
+      this.parentOf(child) === only
+        ? this.#score(only, list)
+        : this.#score(
+            only,
+            [...list, child].sort((a, b) => a - b),
+          );
+    const scoreWithout = this.#score(only, without) + (problem.logOrphan[child] ?? 0);
+    const share = 1 / (1 + Math.exp(Math.min(50, scoreWithout - scoreWith)));
+    const linked = share >= 0.5;
+    solution.parent[child] = linked ? only : NONE;
+    solution.sample[child] = solution.parent[child] ?? NONE;
+    solution.confidence[child] = linked ? share : 1 - share;
+  }
+
+  sweep(free: readonly number[], temperature: number): void {
+    for (let i = 0; i < free.length; i++) {
+      const child = free[Math.floor(this.#random() * free.length)] ?? 0;
+      this.#propose(child, temperature);
+    }
+  }
+
+  countFrom(free: readonly number[]): void {
+    this.#tick = 0;
+    this.#counting = true;
+    for (const child of free) {
+      this.#since[child] = 0;
+      this.#visits[child] = new Map();
+    }
+  }
+
+  tick(): void {
+    this.#tick++;
+  }
+
+  finishCounts(free: readonly number[]): void {
+    for (const child of free) this.#countVisit(child);
+    this.#counting = false;
+  }
+
+  share(child: number, samples: number): number {
+    const visits = this.#visits[child]?.get(this.parentOf(child)) ?? 0;
+    return (visits + 0.5) / (samples + 1);
+  }
+
+  #countVisit(child: number): void {
+    const stayed = this.#tick - (this.#since[child] ?? 0);
+    this.#since[child] = this.#tick;
+    const visits = this.#visits[child];
+    const parent = this.parentOf(child);
+    if (stayed > 0 && visits !== undefined) visits.set(parent, (visits.get(parent) ?? 0) + stayed);
+  }
+
+  #score(parent: number, children: readonly number[]): number {
+    const problem = this.#problem;
+    const model = problem.models[parent];
+    if (model === undefined) return 0;
+    const startUs = problem.parentStartUs[parent] ?? 0;
+    return model.score(startUs, problem.parentEndUs[parent] ?? 0, children, problem);
+  }
+
+  #place(child: number, parent: number): void {
+    this.#assigned[child] = parent;
+    if (parent !== NONE) this.#lists[parent]?.push(child);
+  }
+
+  #bestPrefix(child: number): number {
+    const problem = this.#problem;
+    let best = NONE;
+    let bestGain = problem.logOrphan[child] ?? 0;
+    for (const parent of problem.candidates[child] ?? []) {
+      const list = this.#lists[parent] ?? [];
+      list.push(child);
+      const start = problem.parentStartUs[parent] ?? 0;
+      const end = problem.parentEndUs[parent] ?? 0;
+      const gain = problem.models[parent]?.prefixGain(start, end, list, problem) ?? 0;
+      list.pop();
+      if (gain <= bestGain) continue;
+      best = parent;
+      bestGain = gain;
+    }
+    return best;
+  }
+
+  #propose(child: number, temperature: number): void {
+    const options = this.#problem.candidates[child] ?? [];
+    const from = this.parentOf(child);
+    const draw = this.#random();
+    if (draw < ORPHAN_SHARE) {
+      if (from === NONE) {
+        const to = options[Math.floor(this.#random() * options.length)] ?? NONE;
+        this.#move(child, from, to, temperature, Math.log(options.length));
+      } else this.#move(child, from, NONE, temperature, -Math.log(options.length));
+      return;
+    }
+    const to = options[Math.floor(this.#random() * options.length)] ?? NONE;
+    if (to === from || from === NONE) return;
+    const kind = this.#random();
+    if (kind < SWAP_SHARE) this.#swapOne(child, from, to, temperature);
+    else if (kind < SWAP_SHARE + SUFFIX_SHARE) this.#swapFrom(child, from, to, temperature);
+    else if (kind < SWAP_SHARE + SUFFIX_SHARE + WHOLE_SHARE) {
+      this.#swapFrom(Number.NEGATIVE_INFINITY, from, to, temperature);
+    } else this.#move(child, from, to, temperature, 0);
+  }
+
+  #move(child: number, from: number, to: number, temperature: number, logRatio: number): void {
+    const orphan = this.#problem.logOrphan[child] ?? 0;
+    const left = this.#left;
+    const right = this.#right;
+    copyWithout(left, from === NONE ? [] : (this.#lists[from] ?? []), child);
+    copyWith(right, to === NONE ? [] : (this.#lists[to] ?? []), child);
+    const leftScore = from === NONE ? 0 : this.#score(from, left);
+    const rightScore = to === NONE ? 0 : this.#score(to, right);
+    const before =
+      (from === NONE ? orphan : (this.#scores[from] ?? 0)) +
+      (to === NONE ? 0 : (this.#scores[to] ?? 0));
+    const after = leftScore + rightScore + (to === NONE ? orphan : 0);
+    if (!this.#accepts(after - before + logRatio, temperature)) return;
+    this.#reassign(child, to);
+    if (from !== NONE) this.#commit(from, left, leftScore);
+    if (to !== NONE) this.#commit(to, right, rightScore);
+  }
+
+  #swapOne(child: number, from: number, to: number, temperature: number): void {
+    const problem = this.#problem;
+    const source = this.#lists[from] ?? [];
+    const target = this.#lists[to] ?? [];
+    const partner = this.#pickOfKind(target, problem.kind[child] ?? 0);
+    if (partner === NONE || problem.fixed[partner] === 1) return;
+    if (!(problem.candidates[partner] ?? []).includes(from)) return;
+    const left = this.#left;
+    const right = this.#right;
+    copyWithout(left, source, child);
+    insert(left, partner);
+    copyWithout(right, target, partner);
+    insert(right, child);
+    this.#decide(from, to, [child], [partner], temperature);
+  }
+
+  #pickOfKind(list: readonly number[], kind: number): number {
+    let picked = NONE;
+    let seen = 0;
+    for (const child of list) {
+      if (this.#problem.kind[child] !== kind) continue;
+      seen++;
+      if (this.#random() * seen < 1) picked = child;
+    }
+    return picked;
+  }
+
+  /** Two parents exchange all children from `cut` (in order of start) on. */
+  #swapFrom(cut: number, from: number, to: number, temperature: number): void {
+    const source = this.#lists[from] ?? [];
+    const target = this.#lists[to] ?? [];
+    const leaving = source.filter((child) => child >= cut);
+    const coming = target.filter((child) => child >= cut);
+    if (!this.#allMay(leaving, to) || !this.#allMay(coming, from)) return;
+    const left = this.#left;
+    const right = this.#right;
+    left.length = 0;
+    right.length = 0;
+    for (const child of source) if (child < cut) left.push(child);
+    for (const child of target) if (child < cut) right.push(child);
+    for (const child of coming) left.push(child);
+    for (const child of leaving) right.push(child);
+    this.#decide(from, to, leaving, coming, temperature);
+  }
+
+  #allMay(children: readonly number[], parent: number): boolean {
+    for (const child of children) {
+      if (this.#problem.fixed[child] === 1) return false;
+      if (!(this.#problem.candidates[child] ?? []).includes(parent)) return false;
+    }
+    return true;
+  }
+
+  #decide(
+    from: number,
+    to: number,
+    leaving: readonly number[],
+    coming: readonly number[],
+    temperature: number,
+  ): void {
+    const leftScore = this.#score(from, this.#left);
+    const rightScore = this.#score(to, this.#right);
+    const before = (this.#scores[from] ?? 0) + (this.#scores[to] ?? 0);
+    if (!this.#accepts(leftScore + rightScore - before, temperature)) return;
+    for (const child of leaving) this.#reassign(child, to);
+    for (const child of coming) this.#reassign(child, from);
+    this.#commit(from, this.#left, leftScore);
+    this.#commit(to, this.#right, rightScore);
+  }
+
+  #accepts(gain: number, temperature: number): boolean {
+    return gain >= 0 || this.#random() < Math.exp(gain / temperature);
+  }
+
+  #reassign(child: number, parent: number): void {
+    if (this.#counting) this.#countVisit(child);
+    this.#assigned[child] = parent;
+  }
+
+  #commit(parent: number, children: readonly number[], score: number): void {
+    const list = this.#lists[parent];
+    if (list === undefined) return;
+    list.length = 0;
+    for (const child of children) list.push(child);
+    this.#scores[parent] = score;
+  }
+}
+
+function copyWithout(out: number[], list: readonly number[], left: number): void {
+  out.length = 0;
+  for (const child of list) if (child !== left) out.push(child);
+}
+
+function copyWith(out: number[], list: readonly number[], added: number): void {
+  out.length = 0;
+  for (const child of list) out.push(child);
+  insert(out, added);
+}
+
+/** Keeps `list` ascending. */
+function insert(list: number[], child: number): void {
+  let at = list.length;
+  list.push(child);
+  while (at > 0 && (list[at - 1] ?? 0) > child) {
+    list[at] = list[at - 1] ?? 0;
+    at--;
+  }
+  list[at] = child;
+}
