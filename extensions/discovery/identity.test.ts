@@ -92,7 +92,7 @@ test("a variable is found by its whole name", () => {
 
 test("a name with blanks and parentheses does not shift the fields of stat", () => {
   const text = `7 (a) b (c) S 3 ${Array.from({ length: 17 }, () => "0").join(" ")} 812 0`;
-  assert.deepEqual(parseStat(text), { name: "a) b (c", parent: 3, startTicks: 812 });
+  assert.deepEqual(parseStat(text), { name: "a) b (c", startTicks: 812 });
   assert.equal(parseStat(""), undefined);
   assert.equal(parseStat("7 (x) S"), undefined);
 });

@@ -25,7 +25,6 @@ export interface ProcessEnvironment {
 /** The fields of `/proc/PID/stat` in use (proc_pid_stat(5)). */
 export interface ProcessStat {
   readonly name: string;
-  readonly parent: number;
   /** Since boot, in clock ticks (100 a second); with the id it names a process for good. */
   readonly startTicks: number;
 }
@@ -229,10 +228,9 @@ export function parseStat(text: string): ProcessStat | undefined {
   const close = text.lastIndexOf(")");
   if (open < 0 || close < open) return undefined;
   const fields = text.slice(close + 2).split(" ");
-  const parent = Number(fields[1]);
   const startTicks = Number(fields[19]);
-  if (!Number.isInteger(parent) || !Number.isInteger(startTicks)) return undefined;
-  return { name: text.slice(open + 1, close), parent, startTicks };
+  if (!Number.isInteger(startTicks)) return undefined;
+  return { name: text.slice(open + 1, close), startTicks };
 }
 
 /** The distinct paths of `/proc/PID/cgroup` (cgroups(7)), that of cgroup v2 first. */
