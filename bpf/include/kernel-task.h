@@ -39,7 +39,6 @@ typedef _Bool bool;
 #define TCP_LISTEN 10
 #define AF_INET 2
 #define AF_INET6 10
-#define SOCK_STREAM 1
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -71,7 +70,6 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol; /* 16 bits since 5.6 */
-	__u16 sk_type;
 };
 
 struct socket {

@@ -11,7 +11,10 @@ export interface SelectedProcess {
   readonly attributes: ReadonlyMap<string, string | number>;
 }
 
-/** A process was selected, stopped being selected or ended. */
+/**
+ * A process was selected, stopped being selected or ended. A second `selected` of one pid
+ * replaces the first: the process has become another program.
+ */
 export interface SelectionChange {
   readonly kind: "selected" | "deselected";
   readonly process: SelectedProcess;
