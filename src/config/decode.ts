@@ -30,10 +30,21 @@ export function decodeAt<Output>(schema: z.ZodType<Output>, site: DecodeSite): R
     const repaired: Plain =
       round < REPAIR_ROUNDS_MAX ? repair(input, result.error.issues, texts) : input;
     if (repaired === input) {
-      return { problems: problemsOf(result.error.issues, { ...site, schema }) };
+      const issues = withoutConsequences(result.error.issues);
+      return { problems: problemsOf(issues, { ...site, schema }) };
     }
     input = repaired;
   }
+}
+
+/** A check over a whole map may fail only because one of its keys is misspelt. */
+function withoutConsequences(issues: readonly Issue[]): Issue[] {
+  const misspelt = issues.filter((issue) => issue.code === "unrecognized_keys");
+  return issues.filter(
+    (issue) =>
+      issue.code !== "custom" ||
+      !misspelt.some(({ path }) => issue.path.every((key, at) => path[at] === key)),
+  );
 }
 
 function repair(input: Plain, issues: readonly Issue[], texts: ReadonlyMap<string, string>): Plain {
