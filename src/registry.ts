@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+import { factory as fileExporter } from "../exporters/file/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
+import { factory as batchProcessor } from "../processors/batch/factory.ts";
+import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
+import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import type { Factory } from "./component/component.ts";
 
 /** Every component of this build, one line each: the only file outside its folder that a new one edits. */
 export const FACTORIES: readonly Factory[] = [
+  ebpfL7Receiver,
   otlpReceiver,
+  memoryLimiterProcessor,
   spanStitchProcessor,
+  batchProcessor,
+  fileExporter,
   nopExporter,
   otlpGrpcExporter,
   otlpHttpExporter,

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Meter, ObservableResult, Histogram as OtelHistogram } from "@opentelemetry/api";
+import type {
+  Attributes,
+  Meter,
+  ObservableResult,
+  Histogram as OtelHistogram,
+} from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AggregationTemporality,
   AggregationType,
   type CollectionResult,
+  DataPointType,
   type IMetricReader,
   MeterProvider,
+  type MetricData,
   type MetricProducer,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
@@ -14,6 +21,8 @@ import type { Counter, Histogram, Labels, MetricOptions } from "../component/tel
 
 /** Series of one metric: beyond it the SDK folds them into one overflow series. */
 const SERIES_MAX = 2_000;
+/** The SDK's label of that series. */
+const OVERFLOW = "otel.metric.overflow";
 
 type Kind = "counter" | "gauge";
 interface Series {
@@ -23,6 +32,8 @@ interface Series {
 interface Family {
   readonly kind: Kind;
   readonly series: Map<string, Series>;
+  /** Keys of what was read in the last collection. */
+  readonly observed: Set<string>;
 }
 
 /**
@@ -83,18 +94,40 @@ export class Metrics {
     return { record: (value) => made.record(value, labels) };
   }
 
+  /** Without what was removed: the SDK remembers the last value of every series. */
   async collect(): Promise<ResourceMetrics> {
-    return (await this.#reader.collect()).resourceMetrics;
+    for (const { observed } of this.#families.values()) observed.clear();
+    const { resourceMetrics } = await this.#reader.collect();
+    const scopeMetrics = resourceMetrics.scopeMetrics.map((scope) => ({
+      ...scope,
+      metrics: scope.metrics.map((metric) => this.#withoutRemoved(metric)),
+    }));
+    return { ...resourceMetrics, scopeMetrics };
   }
 
   async shutdown(): Promise<void> {
     await this.#provider.shutdown();
   }
 
+  #withoutRemoved(metric: MetricData): MetricData {
+    const observed = this.#families.get(metric.descriptor.name)?.observed;
+    if (observed === undefined) return metric;
+    const isLive = ({ attributes }: { readonly attributes: Attributes }): boolean =>
+      OVERFLOW in attributes || observed.has(labelKey(attributes));
+    switch (metric.dataPointType) {
+      case DataPointType.SUM:
+        return { ...metric, dataPoints: metric.dataPoints.filter(isLive) };
+      case DataPointType.GAUGE:
+        return { ...metric, dataPoints: metric.dataPoints.filter(isLive) };
+      default:
+        return metric;
+    }
+  }
+
   #family(kind: Kind, name: string, options: MetricOptions): Family {
     const known = this.#families.get(name);
     if (known !== undefined) return known;
-    const family: Family = { kind, series: new Map() };
+    const family: Family = { kind, series: new Map(), observed: new Set() };
     this.#families.set(name, family);
     const instrument =
       kind === "counter"
@@ -106,10 +139,12 @@ export class Metrics {
 }
 
 function observeAll(family: Family, result: ObservableResult): void {
-  for (const { labels, read } of family.series.values()) {
+  for (const [key, { labels, read }] of family.series) {
     try {
       const value = read();
-      if (Number.isFinite(value)) result.observe(value, labels);
+      if (!Number.isFinite(value)) continue;
+      result.observe(value, labels);
+      family.observed.add(key);
     } catch {
       // A series that cannot be read now (a map that was closed) is left out of this scrape.
     }
@@ -123,7 +158,7 @@ class PlainCounter implements Counter {
   }
 }
 
-function labelKey(labels: Labels): string {
+function labelKey(labels: Attributes): string {
   return Object.keys(labels)
     .sort()
     .map((key) => `${key}=${JSON.stringify(labels[key])}`)
