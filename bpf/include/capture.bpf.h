@@ -19,6 +19,8 @@ const volatile __u32 capture_bytes_max = 8192;
 const volatile __u64 shed_ns = 1000000000;
 /* Connections not captured, per mille by the hash of their name: set under overload. */
 volatile __u32 shed_per_mille = 0;
+/* Raised by userspace when it met an unknown socket: connections are announced again. */
+volatile __u32 announce_generation = 0;
 
 /* Calls on a connection that are looked at for a known protocol beyond changes of direction. */
 #define TRIES_MAX 16
@@ -85,6 +87,8 @@ struct socket_state {
 	__u32 remote_start;
 	__u32 budget_used;
 	__u32 error;
+	__u32 generation; /* of the wire_connection that was written */
+	__u32 reserved;
 	__u16 rank; /* 0–999, the same at both ends */
 	__u8 flags;
 	__u8 peer_flags; /* CONNECTION_ flags of the record */
@@ -263,6 +267,7 @@ static __always_inline bool announce(struct socket_state *state, struct sock *sk
 	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
 		return false;
 	state->flags |= SOCKET_ANNOUNCED;
+	state->generation = announce_generation;
 	count->connections++;
 	return true;
 }
@@ -507,7 +512,7 @@ static __always_inline void capture(const struct call *call, const struct buffer
 		call->count->dropped[DROP_SHED]++;
 		return;
 	}
-	if (!(state->flags & SOCKET_ANNOUNCED) &&
+	if ((!(state->flags & SOCKET_ANNOUNCED) || state->generation != announce_generation) &&
 	    !announce(state, call->sk, call->task, call->count)) {
 		shed_for_a_while(call);
 		return;

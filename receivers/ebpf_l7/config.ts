@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import { byteSize, duration } from "../../src/config/types.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+function headerNames(which: string): z.ZodType<string[], unknown> {
+  return z
+    .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, { error: "is not a header name" }))
+    .transform((names) => names.map((name) => name.toLowerCase()))
+    .default([])
+    .describe(`Headers of ${which} to record as attributes; values leave the host as they are.`);
+}
+
+export interface EbpfL7Config {
+  readonly discovery: string;
+  readonly hooks: "auto" | "sock" | "syscalls";
+  readonly ring_size: number;
+  readonly capture_bytes: number;
+  readonly head_bytes_max: number;
+  readonly pipelined_max: number;
+  readonly drain_interval: number;
+  readonly max_connections: number;
+  readonly idle_timeout: number;
+  readonly url_query: boolean;
+  readonly request_headers: readonly string[];
+  readonly response_headers: readonly string[];
+  readonly routes_max: number;
+  readonly metrics_interval: number;
+}
+
+export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
+  discovery: z
+    .string()
+    .default("discovery")
+    .describe("Id of the discovery extension that says which processes are watched."),
+  hooks: z
+    .enum(["auto", "sock", "syscalls"])
+    .default("auto")
+    .describe(
+      "Where to watch: `sock` (tracepoints of Linux 6.3 on), `syscalls` (older kernels, costs more), `auto`.",
+    ),
+  ring_size: byteSize({ min: 64 * KIB, max: 1024 * MIB })
+    .refine((bytes) => (bytes & (bytes - 1)) === 0, {
+      error: 'must be a power of two, for example "16MiB"',
+    })
+    .default(16 * MIB)
+    .describe("Ring buffer between kernel and agent, bytes; a power of two, 64KiB to 1GiB."),
+  capture_bytes: byteSize({ min: 256, max: MIB })
+    .default(8 * KIB)
+    .describe("Payload read of one message at most, bytes, 256 to 1MiB; of one call 8KiB."),
+  head_bytes_max: byteSize({ min: 256, max: MIB })
+    .default(8 * KIB)
+    .describe("Longest message head that is parsed, bytes, 256 to 1MiB."),
+  pipelined_max: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(64)
+    .describe("Requests without a response on one connection, 1 to 10000."),
+  drain_interval: duration({ minMs: 1, maxMs: 1000 })
+    .default(5)
+    .describe("How often the ring is read, 1ms to 1s; less often while nothing happens."),
+  max_connections: z
+    .int()
+    .min(16)
+    .max(10_000_000)
+    .default(65_536)
+    .describe("Connections followed at a time; beyond, the longest idle is forgotten."),
+  idle_timeout: duration({ minMs: 1000 })
+    .default(600_000)
+    .describe("A connection without traffic for this long is forgotten until it speaks again."),
+  url_query: z.boolean().default(false).describe("Record `url.query`; may hold secrets."),
+  request_headers: headerNames("requests"),
+  response_headers: headerNames("responses"),
+  routes_max: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(200)
+    .describe("Distinct `http.route` values a service before they are cut short."),
+  metrics_interval: duration({ minMs: 100 })
+    .default(10_000)
+    .describe("How often duration histograms are sent in a metrics pipeline."),
+});

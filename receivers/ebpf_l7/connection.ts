@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {
+  ConnectionParser,
+  Exchange,
+  ExchangeEvents,
+  LossReason,
+  Role,
+} from "../../src/model/protocol.ts";
+import { SpanConnection } from "../../src/spans/span-connection.ts";
+import type { ConnectionRecord } from "./decode.ts";
+
+/** Ended exchanges that are remembered for reads that name them late. */
+const ENDED_MAX = 4;
+
+/** What a connection tells its owner; the exchange is one of this connection's. */
+export interface ConnectionEvents {
+  begin(connection: Connection, exchange: Exchange): void;
+  end(connection: Connection, exchange: Exchange): void;
+  abandon(connection: Connection, exchange: Exchange, reason: LossReason): void;
+  lost(reason: LossReason): void;
+}
+
+/** One watched end of a connection. */
+export class Connection implements ExchangeEvents {
+  readonly record: ConnectionRecord;
+  readonly #events: ConnectionEvents;
+  /** Exchanges begun and not ended, in order. */
+  readonly open: Exchange[] = [];
+  /** Where the requests of the last ended exchanges began, and where reading stood at their end. */
+  readonly #endedRequests = new Float64Array(ENDED_MAX).fill(-1);
+  readonly #endedReads = new Float64Array(ENDED_MAX).fill(-1);
+  #ended = 0;
+  #spans: SpanConnection | undefined;
+  parser: ConnectionParser | undefined;
+  /** Of the watched process, by its first request; undefined until then. */
+  role: Role | undefined;
+  /** The other end, when this agent watches it too. */
+  peer: Connection | undefined;
+  isShed = false;
+  isGone = false;
+  lastNs = 0;
+  /** Ends of the streams as records told. */
+  sentEnd = -1;
+  receivedEnd = -1;
+
+  constructor(record: ConnectionRecord, events: ConnectionEvents) {
+    this.record = record;
+    this.#events = events;
+  }
+
+  /** Start numbers as both ends compute them; undefined while it is not known who opened. */
+  get localStart(): number | undefined {
+    const { side, localStart } = this.record;
+    if (side !== "unknown") return localStart;
+    if (this.role === undefined) return undefined;
+    return this.role === "client" ? (localStart + 1) >>> 0 : localStart;
+  }
+
+  /** For spans; needs the role. */
+  spanConnection(role: Role): SpanConnection {
+    let spans = this.#spans;
+    if (spans === undefined || spans.facts.role !== role) {
+      const { record } = this;
+      const excess = record.side === "unknown" && role === "client" ? 1 : 0;
+      const localStart = (record.localStart + excess) >>> 0;
+      spans = new SpanConnection({
+        role,
+        clientStart: role === "client" ? localStart : record.remoteStart,
+        serverStart: role === "client" ? record.remoteStart : localStart,
+        positionExcess: excess,
+        family: record.family,
+        localAddress: record.localAddress,
+        localPort: record.localPort,
+        remoteAddress: record.remoteAddress,
+        remotePort: record.remotePort,
+      });
+      this.#spans = spans;
+    }
+    return spans;
+  }
+
+  begin(exchange: Exchange): void {
+    this.role ??= exchange.role;
+    this.#events.begin(this, exchange);
+    this.open.push(exchange);
+  }
+
+  end(exchange: Exchange): void {
+    this.#forget(exchange);
+    const slot = this.#ended++ % ENDED_MAX;
+    this.#endedRequests[slot] = exchange.requestPosition;
+    this.#endedReads[slot] = this.receivedEnd;
+    this.#events.end(this, exchange);
+  }
+
+  abandon(exchange: Exchange, reason: LossReason): void {
+    this.#forget(exchange);
+    this.#events.abandon(this, exchange, reason);
+  }
+
+  lost(reason: LossReason): void {
+    this.#events.lost(reason);
+  }
+
+  /**
+   * Whose request was read up to `position` of the received stream: the open exchange or the
+   * position of an ended one's request; -1 when neither is known. For the server's role.
+   */
+  requestReadAt(position: number): Exchange | number {
+    for (let index = this.open.length - 1; index >= 0; index--) {
+      const exchange = this.open[index];
+      if (exchange !== undefined && exchange.requestPosition < position) return exchange;
+    }
+    let best = -1;
+    for (const request of this.#endedRequests) {
+      if (request < position && request > best) best = request;
+    }
+    return best;
+  }
+
+  /**
+   * Position of the request whose response was read up to `position` of the received stream;
+   * -1 when that is not known. For the client's role.
+   */
+  responseReadAt(position: number): number {
+    let best = -1;
+    let bestRead = Number.POSITIVE_INFINITY;
+    for (let slot = 0; slot < ENDED_MAX; slot++) {
+      const read = this.#endedReads[slot] ?? -1;
+      if (read >= position && read < bestRead) {
+        bestRead = read;
+        best = this.#endedRequests[slot] ?? -1;
+      }
+    }
+    if (best >= 0) return best;
+    const first = this.open[0];
+    return first !== undefined && first.responseStartNs !== 0 ? first.requestPosition : -1;
+  }
+
+  #forget(exchange: Exchange): void {
+    const index = this.open.indexOf(exchange);
+    if (index === 0) this.open.shift();
+    else if (index > 0) this.open.splice(index, 1);
+  }
+}

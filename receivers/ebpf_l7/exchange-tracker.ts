@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ProcessSelection } from "../../src/model/process.ts";
+import type { Exchange, LossReason } from "../../src/model/protocol.ts";
+import {
+  KEY_AT_CONNECT,
+  KEY_PEER_OBSERVED,
+  KEY_SAME_CONNECTION,
+  KEY_SLEPT,
+  KEY_TRIGGER_OPEN,
+  TRIGGER_NONE,
+  TRIGGER_REQUEST,
+  TRIGGER_RESPONSE,
+} from "../../src/model/stitch-key.ts";
+import type { StitchFacts } from "../../src/spans/span-encoder.ts";
+import type { Account } from "./account.ts";
+import type { Connection, ConnectionEvents } from "./connection.ts";
+import type { ConnectionTable } from "./connection-table.ts";
+import type { DataCursor } from "./decode.ts";
+import type { ExchangeOutput } from "./exchange-output.ts";
+
+/** What was found out when the request began; kept in `Exchange.link`, used again with it. */
+class ExchangeLink implements StitchFacts {
+  flags = 0;
+  triggerKind: number = TRIGGER_NONE;
+  readonly triggerSpan = new Uint32Array(2);
+  openServerRequests = 0;
+  tid = 0;
+
+  reset(tid: number): void {
+    this.flags = 0;
+    this.triggerKind = TRIGGER_NONE;
+    this.triggerSpan.fill(0);
+    this.openServerRequests = 0;
+    this.tid = tid;
+  }
+}
+
+export interface ExchangeTrackerOptions {
+  readonly table: ConnectionTable;
+  readonly cursor: DataCursor;
+  readonly selection: Pick<ProcessSelection, "process">;
+  readonly output: ExchangeOutput;
+  readonly account: Account;
+}
+
+/**
+ * Follows exchanges from their first byte to their span: what the writing thread had read
+ * before, how many server requests it holds, and whether the other end is watched.
+ */
+export class ExchangeTracker implements ConnectionEvents {
+  readonly #options: ExchangeTrackerOptions;
+  /** Server requests open by the thread that read them. */
+  readonly #openByThread = new Map<number, number>();
+  #openCount = 0;
+
+  constructor(options: ExchangeTrackerOptions) {
+    this.#options = options;
+  }
+
+  get openCount(): number {
+    return this.#openCount;
+  }
+
+  begin(connection: Connection, exchange: Exchange): void {
+    const { cursor, table, account } = this.#options;
+    const link = exchange.link instanceof ExchangeLink ? exchange.link : new ExchangeLink();
+    link.reset(cursor.tid);
+    exchange.link = link;
+    this.#openCount++;
+    account.exchangesStarted.add(1);
+    if (connection.peer === undefined) table.meet(connection);
+    const onThread = this.#openByThread.get(cursor.tid) ?? 0;
+    if (exchange.role === "server") {
+      this.#openByThread.set(cursor.tid, onThread + 1);
+      return;
+    }
+    link.openServerRequests = onThread;
+    this.#resolveTrigger(connection, link);
+  }
+
+  end(connection: Connection, exchange: Exchange): void {
+    const link = this.#close(exchange);
+    const process = this.#options.selection.process(exchange.pid);
+    if (process === undefined) {
+      this.#options.account.abandoned("no_process", 1);
+      return;
+    }
+    const { peer } = connection;
+    if (link !== undefined && peer !== undefined && !peer.isShed) link.flags |= KEY_PEER_OBSERVED;
+    this.#options.account.exchangesCompleted.add(1);
+    const spans = connection.spanConnection(exchange.role);
+    this.#options.output.write(process, spans, exchange, link);
+  }
+
+  abandon(_connection: Connection, exchange: Exchange, reason: LossReason): void {
+    this.#close(exchange);
+    this.#options.account.abandoned(reason, 1);
+  }
+
+  lost(reason: LossReason): void {
+    this.#options.account.unpaired(reason);
+  }
+
+  /** Gives up what is open on a connection whose parser is thrown away. */
+  forget(connection: Connection, reason: "shed" | "evicted" | "gap" | "shutdown"): void {
+    const { open } = connection;
+    for (const exchange of open) this.#close(exchange);
+    if (open.length > 0) this.#options.account.abandoned(reason, open.length);
+    open.length = 0;
+    connection.parser = undefined;
+  }
+
+  #close(exchange: Exchange): ExchangeLink | undefined {
+    this.#openCount--;
+    const link = exchange.link;
+    if (!(link instanceof ExchangeLink)) return undefined;
+    if (exchange.role === "server") {
+      const left = (this.#openByThread.get(link.tid) ?? 1) - 1;
+      if (left > 0) this.#openByThread.set(link.tid, left);
+      else this.#openByThread.delete(link.tid);
+    }
+    return link;
+  }
+
+  #resolveTrigger(connection: Connection, link: ExchangeLink): void {
+    const { cursor, table } = this.#options;
+    if (cursor.triggerSocket === 0) return;
+    if (cursor.slept) link.flags |= KEY_SLEPT;
+    if (cursor.triggeredAtConnect) link.flags |= KEY_AT_CONNECT;
+    const source = table.get(cursor.triggerSocket);
+    if (source === undefined || source.role === undefined) return;
+    if (source === connection) link.flags |= KEY_SAME_CONNECTION;
+    if (source.role === "server") this.#triggeredByRequest(source, link);
+    else this.#triggeredByResponse(source, link);
+  }
+
+  #triggeredByRequest(source: Connection, link: ExchangeLink): void {
+    const found = source.requestReadAt(this.#options.cursor.triggerPosition);
+    const position = typeof found === "number" ? found : found.requestPosition;
+    if (position < 0) return;
+    if (typeof found !== "number") link.flags |= KEY_TRIGGER_OPEN;
+    link.triggerKind = TRIGGER_REQUEST;
+    const spans = source.spanConnection("server");
+    this.#options.output.spanId(spans, position, "server", link.triggerSpan);
+  }
+
+  #triggeredByResponse(source: Connection, link: ExchangeLink): void {
+    const position = source.responseReadAt(this.#options.cursor.triggerPosition);
+    if (position < 0) return;
+    link.triggerKind = TRIGGER_RESPONSE;
+    const spans = source.spanConnection("client");
+    this.#options.output.spanId(spans, position, "client", link.triggerSpan);
+  }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import {
+  BpfError,
+  type BpfMap,
+  hasTracepoint,
+  type LoadedObject,
+  type MappedGlobals,
+  type MappedMemory,
+  NotSupportedError,
+  type OnRecord,
+  openObject,
+  type RingReader,
+} from "libbpf-ts";
+import { DROP_REASONS, NO_PAYLOAD_REASONS } from "../../bpf/generated/codes.ts";
+import {
+  CAPTURE_COUNTERS_BYTES,
+  CAPTURE_COUNTERS_BYTES_CAPTURED,
+  CAPTURE_COUNTERS_BYTES_SEEN,
+  CAPTURE_COUNTERS_CAPTURED,
+  CAPTURE_COUNTERS_CLOSES,
+  CAPTURE_COUNTERS_CLOSES_LOST,
+  CAPTURE_COUNTERS_CONNECTIONS,
+  CAPTURE_COUNTERS_DROPPED,
+  CAPTURE_COUNTERS_MARKERS,
+  CAPTURE_COUNTERS_NO_PAYLOAD,
+  CAPTURE_COUNTERS_PREFIXES,
+  CAPTURE_COUNTERS_SEEN,
+} from "../../bpf/generated/wire.ts";
+import { AgentError } from "../../src/component/errors.ts";
+import type { EbpfL7Config } from "./config.ts";
+import type { RingMemory } from "./decode.ts";
+
+const OBJECTS = new URL("../../build/bpf/", import.meta.url);
+const SYSFS_BTF = "/sys/kernel/btf/vmlinux";
+
+/** The kernel's own account since the start; see `struct capture_counters` in wire.h. */
+export interface CaptureCounts {
+  readonly seen: number;
+  readonly captured: number;
+  readonly bytesSeen: number;
+  readonly bytesCaptured: number;
+  readonly connections: number;
+  readonly markers: number;
+  readonly prefixes: number;
+  readonly closes: number;
+  readonly closesLost: number;
+  /** By the index of `DROP_REASONS`. */
+  readonly dropped: readonly number[];
+  /** By the index of `NO_PAYLOAD_REASONS`. */
+  readonly noPayload: readonly number[];
+}
+
+/** What the receiver needs of the kernel; a fake in tests. */
+export interface CaptureSource {
+  readonly memory: RingMemory;
+  readonly ringBytes: number;
+  readonly hooks: "sock" | "syscalls";
+  pendingBytes(): number;
+  drain(onRecord: OnRecord, recordsMax: number): number;
+  counts(): CaptureCounts;
+  /** Share of connections not captured, 0 to 1000. */
+  setShedPerMille(shed: number): void;
+  /** Makes the kernel announce every connection again, at its next call. */
+  announceAgain(): void;
+  close(): void;
+}
+
+/** The programs of `bpf/socket_messages.bpf.c` or `bpf/socket_syscalls.bpf.c`, attached. */
+export class BpfCapture implements CaptureSource {
+  readonly #object: LoadedObject;
+  readonly #ring: RingReader;
+  readonly #counters: MappedMemory;
+  readonly #globals: MappedGlobals;
+  readonly hooks: "sock" | "syscalls";
+  #generation = 0;
+
+  constructor(object: LoadedObject, hooks: "sock" | "syscalls") {
+    this.#object = object;
+    this.hooks = hooks;
+    this.#ring = object.ring("socket_messages");
+    this.#counters = object.map("capture_counters").mmap();
+    this.#globals = object.mapGlobal(".bss");
+  }
+
+  /** @throws AgentError when this kernel or this user may not do what is needed. */
+  static load(config: EbpfL7Config, selection: BpfMap): BpfCapture {
+    const hooks = chooseHooks(config.hooks);
+    const file = hooks === "sock" ? "socket_messages.bpf.o" : "socket_syscalls.bpf.o";
+    const path = fileURLToPath(new URL(file, OBJECTS));
+    if (!existsSync(path)) {
+      throw new AgentError("BS_START", `ebpf_l7: ${path} is missing. Run: npm run setup`);
+    }
+    try {
+      return new BpfCapture(loadObject({ path, config, selection }), hooks);
+    } catch (cause) {
+      throw toAgentError(cause);
+    }
+  }
+
+  get memory(): RingMemory {
+    return this.#ring;
+  }
+
+  get ringBytes(): number {
+    return this.#ring.size;
+  }
+
+  /** For measurements: BPF run time by program. */
+  get object(): LoadedObject {
+    return this.#object;
+  }
+
+  pendingBytes(): number {
+    return this.#ring.pendingBytes();
+  }
+
+  drain(onRecord: OnRecord, recordsMax: number): number {
+    return this.#ring.drain(onRecord, recordsMax);
+  }
+
+  counts(): CaptureCounts {
+    const { view } = this.#counters;
+    const sum = (field: number): number => {
+      let total = 0;
+      for (let at = field; at + 8 <= view.byteLength; at += CAPTURE_COUNTERS_BYTES) {
+        total += Number(view.getBigUint64(at, true));
+      }
+      return total;
+    };
+    return {
+      seen: sum(CAPTURE_COUNTERS_SEEN),
+      captured: sum(CAPTURE_COUNTERS_CAPTURED),
+      bytesSeen: sum(CAPTURE_COUNTERS_BYTES_SEEN),
+      bytesCaptured: sum(CAPTURE_COUNTERS_BYTES_CAPTURED),
+      connections: sum(CAPTURE_COUNTERS_CONNECTIONS),
+      markers: sum(CAPTURE_COUNTERS_MARKERS),
+      prefixes: sum(CAPTURE_COUNTERS_PREFIXES),
+      closes: sum(CAPTURE_COUNTERS_CLOSES),
+      closesLost: sum(CAPTURE_COUNTERS_CLOSES_LOST),
+      dropped: DROP_REASONS.map((_, index) => sum(CAPTURE_COUNTERS_DROPPED + 8 * index)),
+      noPayload: NO_PAYLOAD_REASONS.map((_, index) => sum(CAPTURE_COUNTERS_NO_PAYLOAD + 8 * index)),
+    };
+  }
+
+  setShedPerMille(shed: number): void {
+    this.#globals.set({ shed_per_mille: shed });
+  }
+
+  announceAgain(): void {
+    this.#generation = (this.#generation + 1) >>> 0;
+    this.#globals.set({ announce_generation: this.#generation });
+  }
+
+  /** Detaches and frees. */
+  close(): void {
+    this.#ring.close();
+    this.#counters.close();
+    this.#globals.close();
+    this.#object.close();
+  }
+}
+
+function chooseHooks(wanted: EbpfL7Config["hooks"]): "sock" | "syscalls" {
+  if (!existsSync(SYSFS_BTF)) {
+    throw new AgentError(
+      "BS_KERNEL_UNSUPPORTED",
+      `ebpf_l7: this kernel has no type information (${SYSFS_BTF}). ` +
+        "Use a kernel built with CONFIG_DEBUG_INFO_BTF=y, Linux 5.8 or later.",
+    );
+  }
+  if (wanted === "syscalls") return "syscalls";
+  if (hasTracepoint("sock_send_length") && hasTracepoint("sock_recv_length")) return "sock";
+  if (wanted === "auto") return "syscalls";
+  throw new AgentError(
+    "BS_KERNEL_UNSUPPORTED",
+    "ebpf_l7: hooks: sock: this kernel has no tracepoint sock_send_length (Linux 6.3 has). " +
+      "Set hooks: auto.",
+  );
+}
+
+interface LoadOptions {
+  readonly path: string;
+  readonly config: EbpfL7Config;
+  readonly selection: BpfMap;
+}
+
+function loadObject(options: LoadOptions): LoadedObject {
+  const object = openObject(options.path);
+  object.rodata.set({ capture_bytes_max: options.config.capture_bytes });
+  object.map("socket_messages").setMaxEntries(options.config.ring_size);
+  object.map("capture_counters").setMaxEntries(possibleCpus());
+  object.map("selected_tasks").reuse(options.selection);
+  const loaded = object.load();
+  try {
+    loaded.attachAll();
+    return loaded;
+  } catch (cause) {
+    loaded.close();
+    throw cause;
+  }
+}
+
+/** CPUs that may ever be there: the programs count by CPU number. */
+function possibleCpus(): number {
+  const list = readFileSync("/sys/devices/system/cpu/possible", "utf8");
+  return Math.max(...list.split(/[,-]/).map((part) => Number.parseInt(part, 10))) + 1;
+}
+
+function toAgentError(cause: unknown): unknown {
+  if (!(cause instanceof BpfError)) return cause;
+  const isRefused = cause.errno === "EPERM" || cause.errno === "EACCES";
+  if (isRefused && process.geteuid?.() !== 0) {
+    const advice = "Run as root, or give CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE.";
+    return new AgentError("BS_PRIVILEGE", `ebpf_l7: ${cause.message} ${advice}`, { cause });
+  }
+  const unsupported = cause instanceof NotSupportedError;
+  const code = unsupported ? "BS_KERNEL_UNSUPPORTED" : isRefused ? "BS_PRIVILEGE" : "BS_START";
+  return new AgentError(code, `ebpf_l7: ${cause.message}`, { cause });
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Observable, Subject, type Subscription } from "rxjs";
+import type { Extension, Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
+import { AgentError } from "../../src/component/errors.ts";
+import type { Batch, Signal } from "../../src/model/batch.ts";
+import type { ProcessSelection } from "../../src/model/process.ts";
+import type { ParserOptions } from "../../src/model/protocol.ts";
+import { protocolByWire } from "../../src/protocols/registry.ts";
+import { EpochClock } from "../../src/spans/epoch-clock.ts";
+import { ResourceBatcher } from "../../src/spans/resource-batcher.ts";
+import { SpanEncoder } from "../../src/spans/span-encoder.ts";
+import { Account } from "./account.ts";
+import { isOffsetCurrent, measureOffset, SYSTEM_CLOCKS } from "./clock-offset.ts";
+import type { EbpfL7Config } from "./config.ts";
+import { ConnectionTable } from "./connection-table.ts";
+import { DataCursor } from "./decode.ts";
+import { DrainLoop } from "./drain-loop.ts";
+import { SignalOutput } from "./exchange-output.ts";
+import { ExchangeTracker } from "./exchange-tracker.ts";
+import { BpfCapture, type CaptureSource } from "./kernel-side.ts";
+import { RecordReader } from "./record-reader.ts";
+import { ShedControl } from "./shed-control.ts";
+
+const UPKEEP_INTERVAL_MS = 1000;
+/** Connections looked at for idleness in one upkeep. */
+const SWEEP_PER_UPKEEP = 4096;
+const RING_FULL = 1;
+const NS_PER_MS = 1e6;
+
+export interface EbpfL7Dependencies {
+  readonly capture: (config: EbpfL7Config, selection: ProcessSelection) => CaptureSource;
+}
+
+const KERNEL: EbpfL7Dependencies = {
+  capture: (config, selection) => BpfCapture.load(config, selection.selectionMap),
+};
+
+/** What watched processes send and receive, as spans and measurements. */
+export class EbpfL7Receiver implements Receiver {
+  readonly #settings: ReceiverSettings;
+  readonly #config: EbpfL7Config;
+  readonly #dependencies: EbpfL7Dependencies;
+  readonly #traces = new Subject<Batch>();
+  readonly #metrics = new Subject<Batch>();
+  #running: Running | undefined;
+
+  constructor(
+    settings: ReceiverSettings,
+    config: EbpfL7Config,
+    dependencies: EbpfL7Dependencies = KERNEL,
+  ) {
+    this.#settings = settings;
+    this.#config = config;
+    this.#dependencies = dependencies;
+  }
+
+  output(signal: Signal): Observable<Batch> {
+    return signal === "metrics" ? this.#metrics : this.#traces;
+  }
+
+  async start(host: Host): Promise<void> {
+    const selection = findSelection(host.extension(this.#config.discovery), this.#config.discovery);
+    const source = this.#dependencies.capture(this.#config, selection);
+    this.#running = new Running({
+      settings: this.#settings,
+      config: this.#config,
+      selection,
+      source,
+      emit: (batch) => (batch.signal === "metrics" ? this.#metrics : this.#traces).next(batch),
+    });
+    this.#settings.telemetry.logger.info("Capture attached", {
+      hooks: source.hooks,
+      ring_size: source.ringBytes,
+    });
+  }
+
+  async shutdown(_signal: AbortSignal): Promise<void> {
+    this.#running?.stop();
+    this.#running = undefined;
+    this.#traces.complete();
+    this.#metrics.complete();
+  }
+}
+
+function findSelection(extension: Extension | undefined, id: string): ProcessSelection {
+  if (extension !== undefined && isSelection(extension)) return extension;
+  const what =
+    extension === undefined
+      ? `there is no extension "${id}"`
+      : `extension "${id}" selects no processes`;
+  throw new AgentError(
+    "BS_START",
+    `ebpf_l7: discovery: ${what}. Add it to extensions and to service::extensions.`,
+  );
+}
+
+function isSelection(extension: Extension): extension is Extension & ProcessSelection {
+  return "selectionMap" in extension && "process" in extension && "selected" in extension;
+}
+
+interface RunningOptions {
+  readonly settings: ReceiverSettings;
+  readonly config: EbpfL7Config;
+  readonly selection: ProcessSelection;
+  readonly source: CaptureSource;
+  readonly emit: (batch: Batch) => void;
+}
+
+/** All that lives between start and shutdown. */
+class Running {
+  readonly #options: RunningOptions;
+  readonly #account: Account;
+  readonly #clock: EpochClock;
+  readonly #batcher: ResourceBatcher;
+  readonly #table: ConnectionTable;
+  readonly #tracker: ExchangeTracker;
+  readonly #reader: RecordReader;
+  readonly #loop: DrainLoop;
+  readonly #shed = new ShedControl();
+  readonly #upkeep: NodeJS.Timeout;
+  readonly #demand: Subscription;
+  #offsetNs = measureOffset(SYSTEM_CLOCKS);
+  #oldestAgeMs = 0;
+  #isDemanded = false;
+  #isUnknownMet = false;
+
+  constructor(options: RunningOptions) {
+    const { settings, config, source, selection } = options;
+    this.#options = options;
+    this.#account = new Account(settings.telemetry);
+    this.#clock = new EpochClock(this.#offsetNs);
+    this.#batcher = new ResourceBatcher({ version: settings.buildInfo.version });
+    this.#table = new ConnectionTable(config.max_connections);
+    const cursor = new DataCursor(source.memory);
+    const encoder = new SpanEncoder({ clock: this.#clock, batcher: this.#batcher });
+    this.#tracker = new ExchangeTracker({
+      table: this.#table,
+      cursor,
+      selection,
+      account: this.#account,
+      output: new SignalOutput({
+        encoder,
+        traces: settings.signals.has("traces"),
+        measurements: undefined,
+      }),
+    });
+    this.#reader = new RecordReader({
+      memory: source.memory,
+      cursor,
+      table: this.#table,
+      tracker: this.#tracker,
+      events: this.#tracker,
+      account: this.#account,
+      parserOptions: parserOptions(config),
+      protocolByWire,
+      onUnknown: () => {
+        this.#isUnknownMet = true;
+      },
+      onFailure: (error) => this.#report(error),
+    });
+    this.#loop = new DrainLoop({
+      intervalMs: config.drain_interval,
+      drain: (recordsMax) => source.drain(this.#reader.onRecord, recordsMax),
+      flush: (isTurnOver) => this.#flush(isTurnOver),
+      onTurn: () => this.#reader.startDrain(),
+      onFailure: (error) => this.#report(error),
+    });
+    this.#publish();
+    this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_INTERVAL_MS);
+    this.#demand = settings.demand.subscribe((isDemanded) => this.#onDemand(isDemanded));
+  }
+
+  stop(): void {
+    this.#demand.unsubscribe();
+    this.#loop.close();
+    clearInterval(this.#upkeep);
+    const { source } = this.#options;
+    try {
+      // What the kernel has written until now is still ours.
+      while (source.drain(this.#reader.onRecord, 1024) === 1024) this.#flush(false);
+      for (const connection of this.#table) this.#tracker.forget(connection, "shutdown");
+      this.#flush(true);
+    } catch (error) {
+      this.#report(error);
+    } finally {
+      this.#account.close();
+      source.close();
+    }
+  }
+
+  #onDemand(isDemanded: boolean): void {
+    this.#isDemanded = isDemanded;
+    if (isDemanded) this.#loop.open();
+    else this.#loop.close();
+  }
+
+  #flush(isTurnOver: boolean): void {
+    if (isTurnOver && this.#reader.firstNs !== 0) {
+      this.#oldestAgeMs = performanceNowMonotonicMs() - this.#reader.firstNs / NS_PER_MS;
+    }
+    if (!isTurnOver && !this.#batcher.full) return;
+    const batch = this.#batcher.take();
+    if (batch !== undefined) this.#options.emit(batch);
+  }
+
+  #keepUp(): void {
+    const { source, config } = this.#options;
+    if (!isOffsetCurrent(SYSTEM_CLOCKS, this.#offsetNs)) {
+      this.#offsetNs = measureOffset(SYSTEM_CLOCKS);
+      this.#clock.set(this.#offsetNs);
+    }
+    const ringFull = source.counts().dropped[RING_FULL] ?? 0;
+    if (this.#isDemanded) {
+      const before = this.#shed.perMille;
+      const fillRatio = source.pendingBytes() / source.ringBytes;
+      const shed = this.#shed.next({ ringFull, fillRatio });
+      if (shed !== before) this.#changeShed(shed, before);
+    } else {
+      this.#shed.forget(ringFull);
+    }
+    if (this.#isUnknownMet) {
+      this.#isUnknownMet = false;
+      source.announceAgain();
+    }
+    const idleBeforeNs = (performanceNowMonotonicMs() - config.idle_timeout) * NS_PER_MS;
+    this.#table.sweep(SWEEP_PER_UPKEEP, (connection) => {
+      if (connection.lastNs !== 0 && connection.lastNs < idleBeforeNs) {
+        this.#reader.evict(connection);
+      }
+    });
+  }
+
+  #changeShed(shed: number, before: number): void {
+    this.#options.source.setShedPerMille(shed);
+    const { logger } = this.#options.settings.telemetry;
+    if (shed > before) {
+      logger.warn("Overloaded: capturing fewer connections", { shed_per_mille: shed });
+    } else {
+      logger.info("Capturing more connections again", { shed_per_mille: shed });
+    }
+  }
+
+  #publish(): void {
+    this.#account.publish(this.#options.source, {
+      connections: () => this.#table.size,
+      exchangesOpen: () => this.#tracker.openCount,
+      oldestRecordAgeSeconds: () => this.#oldestAgeMs / 1000,
+      shedPerMille: () => this.#shed.perMille,
+    });
+  }
+
+  #report(error: unknown): void {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#options.settings.telemetry.logger.error("Reading a record failed", { error: message });
+  }
+}
+
+/** `performance.now()` starts with the process; records carry the clock that it is based on. */
+function performanceNowMonotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
+}
+
+function parserOptions(config: EbpfL7Config): ParserOptions {
+  return {
+    headBytesMax: config.head_bytes_max,
+    pipelinedMax: config.pipelined_max,
+    urlQuery: config.url_query,
+    requestHeaders: config.request_headers,
+    responseHeaders: config.response_headers,
+    routesMax: config.routes_max,
+  };
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  WIRE_CLOSE,
+  WIRE_CONNECTION,
+  WIRE_DATA,
+  WIRE_HEADER_KIND,
+} from "../../bpf/generated/wire.ts";
+import { type ParserOptions, type Protocol, SENT } from "../../src/model/protocol.ts";
+import type { Account } from "./account.ts";
+import { Connection, type ConnectionEvents } from "./connection.ts";
+import type { ConnectionTable } from "./connection-table.ts";
+import { type DataCursor, decodeClose, decodeConnection, type RingMemory } from "./decode.ts";
+import type { ExchangeTracker } from "./exchange-tracker.ts";
+
+export interface RecordReaderOptions {
+  readonly memory: RingMemory;
+  readonly cursor: DataCursor;
+  readonly table: ConnectionTable;
+  readonly tracker: ExchangeTracker;
+  readonly events: ConnectionEvents;
+  readonly account: Account;
+  readonly parserOptions: ParserOptions;
+  readonly protocolByWire: (wireProtocol: number) => Protocol | undefined;
+  /** A data record of a socket that is not in the table. */
+  readonly onUnknown: () => void;
+  /** A parser failed: a fault of ours. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Hands each record of the ring to its connection. */
+export class RecordReader {
+  readonly #options: RecordReaderOptions;
+  /** Time of the first data record since `startDrain`; 0 if none. */
+  firstNs = 0;
+
+  constructor(options: RecordReaderOptions) {
+    this.#options = options;
+  }
+
+  startDrain(): void {
+    this.firstNs = 0;
+  }
+
+  readonly onRecord = (offset: number): void => {
+    switch (this.#options.memory.view.getUint16(offset + WIRE_HEADER_KIND, true)) {
+      case WIRE_DATA:
+        this.#onData(offset);
+        return;
+      case WIRE_CONNECTION:
+        this.#onConnection(offset);
+        return;
+      case WIRE_CLOSE:
+        this.#onClose(offset);
+        return;
+      default:
+    }
+  };
+
+  #onData(offset: number): void {
+    const { cursor, table, account } = this.#options;
+    cursor.moveTo(offset);
+    account.recordsRead.add(1);
+    if (this.firstNs === 0) this.firstNs = cursor.timeNs;
+    const connection = table.get(cursor.socket);
+    if (connection === undefined) {
+      account.recordsUnknownConnection.add(1);
+      this.#options.onUnknown();
+      return;
+    }
+    connection.lastNs = cursor.timeNs;
+    const end = cursor.position + cursor.length;
+    if (cursor.direction === SENT) connection.sentEnd = end;
+    else connection.receivedEnd = end;
+    if (cursor.isShed) {
+      connection.isShed = true;
+      this.#options.tracker.forget(connection, "shed");
+      return;
+    }
+    connection.isShed = false;
+    this.#parse(connection);
+  }
+
+  #parse(connection: Connection): void {
+    const parser = connection.parser ?? this.#createParser(connection);
+    if (parser === undefined) return;
+    try {
+      parser.data(this.#options.cursor);
+    } catch (error) {
+      this.#options.account.drainFailures.add(1);
+      this.#options.tracker.forget(connection, "gap");
+      this.#options.onFailure(error);
+    }
+  }
+
+  #createParser(connection: Connection): Connection["parser"] {
+    const protocol = this.#options.protocolByWire(connection.record.protocol);
+    connection.parser = protocol?.createParser(this.#options.parserOptions, connection);
+    return connection.parser;
+  }
+
+  #onConnection(offset: number): void {
+    const { memory, table, account, events } = this.#options;
+    const record = decodeConnection(memory, offset);
+    const known = table.get(record.socket);
+    if (known !== undefined) {
+      const same =
+        known.record.remoteStart === record.remoteStart &&
+        known.record.localStart === record.localStart;
+      if (same) return;
+      this.#drop(known, "gap");
+    }
+    if (table.isFull) {
+      const idle = table.longestIdle();
+      if (idle !== undefined) this.evict(idle);
+    }
+    account.connectionsOpened.add(1);
+    table.add(new Connection(record, events));
+  }
+
+  #onClose(offset: number): void {
+    const { memory, table, account, tracker } = this.#options;
+    const record = decodeClose(memory, offset);
+    const connection = table.get(record.socket);
+    if (connection === undefined) return;
+    account.connectionsClosed.add(1);
+    const { parser } = connection;
+    // Calls were seen by the kernel and not captured: what is open may have had its response.
+    const isGap =
+      (connection.sentEnd >= 0 && connection.sentEnd !== record.sent) ||
+      (connection.receivedEnd >= 0 && connection.receivedEnd !== record.received);
+    if (isGap || parser === undefined) {
+      tracker.forget(connection, connection.isShed ? "shed" : "gap");
+    } else {
+      try {
+        parser.close(record.timeNs, record.error);
+      } catch (error) {
+        account.drainFailures.add(1);
+        this.#options.onFailure(error);
+      }
+      // Whatever a parser leaves open at the end has no span.
+      tracker.forget(connection, "gap");
+    }
+    table.remove(connection);
+  }
+
+  /** Forgets a connection that still lives; its next call makes the kernel announce it again. */
+  evict(connection: Connection): void {
+    this.#options.account.connectionsEvicted.add(1);
+    this.#drop(connection, "evicted");
+  }
+
+  #drop(connection: Connection, reason: "evicted" | "gap"): void {
+    this.#options.tracker.forget(connection, reason);
+    this.#options.table.remove(connection);
+  }
+}
