@@ -39,6 +39,13 @@ export const HAS_CONTEXT = 0x10;
 export const EXTERNAL = 0x20;
 
 const ROWS_FIRST = 4096;
+/** At most half of the index is in use. */
+const PAIRS_PER_ROW = 2;
+
+function hashOf(low: number, high: number): number {
+  const mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
+}
 
 function grown<T extends Uint8Array | Uint32Array | Int32Array | Float64Array>(to: T, from: T): T {
   to.set(from);
@@ -90,8 +97,9 @@ export class Nodes {
   listPrevious: Int32Array = new Int32Array(ROWS_FIRST);
   dueMs: Float64Array = new Float64Array(ROWS_FIRST);
 
-  #index: Int32Array = new Int32Array(ROWS_FIRST * 2);
-  #mask = ROWS_FIRST * 2 - 1;
+  /** Pairs of a hash and a row; a look-up touches no row whose hash is another. */
+  #index: Int32Array = new Int32Array(ROWS_FIRST * PAIRS_PER_ROW * 2);
+  #mask = ROWS_FIRST * PAIRS_PER_ROW - 1;
   #rows = 1;
   #free = 0;
   #used = 0;
@@ -103,21 +111,19 @@ export class Nodes {
 
   /** The row with this id, or 0. */
   find(low: number, high: number): number {
-    for (let at = this.#home(low, high); ; at = (at + 1) & this.#mask) {
-      const row = this.#index[at] ?? 0;
-      if (row === 0) return 0;
-      if (this.idLow[row] === low && this.idHigh[row] === high) return row;
-    }
+    return this.#index[this.#pairOf(low, high) * 2 + 1] ?? 0;
   }
 
   /** The row with this id, made UNSEEN when there is none. */
   need(low: number, high: number): number {
-    const found = this.find(low, high);
+    const pair = this.#pairOf(low, high);
+    const found = this.#index[pair * 2 + 1] ?? 0;
     if (found !== 0) return found;
+    const rows = this.state.length;
     const row = this.#allocate(low, high);
-    let at = this.#home(low, high);
-    while (this.#index[at] !== 0) at = (at + 1) & this.#mask;
-    this.#index[at] = row;
+    const hash = hashOf(low, high);
+    if (this.state.length === rows) this.#put(pair, hash, row);
+    else this.#insert(hash, row);
     return row;
   }
 
@@ -162,9 +168,28 @@ export class Nodes {
     this.parent[row] = 0;
   }
 
-  #home(low: number, high: number): number {
-    const mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
-    return (mixed ^ (mixed >>> 15)) & this.#mask;
+  /** The pair that holds this id, or the empty one where it belongs. */
+  #pairOf(low: number, high: number): number {
+    const index = this.#index;
+    const mask = this.#mask;
+    const hash = hashOf(low, high);
+    for (let pair = hash & mask; ; pair = (pair + 1) & mask) {
+      const row = index[pair * 2 + 1] ?? 0;
+      if (row === 0) return pair;
+      if (index[pair * 2] !== hash) continue;
+      if (this.idLow[row] === low && this.idHigh[row] === high) return pair;
+    }
+  }
+
+  #put(pair: number, hash: number, row: number): void {
+    this.#index[pair * 2] = hash;
+    this.#index[pair * 2 + 1] = row;
+  }
+
+  #insert(hash: number, row: number): void {
+    let pair = hash & this.#mask;
+    while (this.#index[pair * 2 + 1] !== 0) pair = (pair + 1) & this.#mask;
+    this.#put(pair, hash, row);
   }
 
   #allocate(low: number, high: number): number {
@@ -208,18 +233,18 @@ export class Nodes {
   #unindex(row: number): void {
     const index = this.#index;
     const mask = this.#mask;
-    let hole = this.#home(this.idLow[row] ?? 0, this.idHigh[row] ?? 0);
-    while (index[hole] !== row) hole = (hole + 1) & mask;
-    for (let at = (hole + 1) & mask; ; at = (at + 1) & mask) {
-      const moved = index[at] ?? 0;
+    let hole = hashOf(this.idLow[row] ?? 0, this.idHigh[row] ?? 0) & mask;
+    while (index[hole * 2 + 1] !== row) hole = (hole + 1) & mask;
+    for (let pair = (hole + 1) & mask; ; pair = (pair + 1) & mask) {
+      const moved = index[pair * 2 + 1] ?? 0;
       if (moved === 0) break;
-      const home = this.#home(this.idLow[moved] ?? 0, this.idHigh[moved] ?? 0);
-      if (((at - home) & mask) >= ((at - hole) & mask)) {
-        index[hole] = moved;
-        hole = at;
+      const hash = index[pair * 2] ?? 0;
+      if (((pair - (hash & mask)) & mask) >= ((pair - hole) & mask)) {
+        this.#put(hole, hash, moved);
+        hole = pair;
       }
     }
-    index[hole] = 0;
+    this.#put(hole, 0, 0);
   }
 
   #grow(): void {
@@ -255,17 +280,15 @@ export class Nodes {
     this.listNext = grown(new Int32Array(rows), this.listNext);
     this.listPrevious = grown(new Int32Array(rows), this.listPrevious);
     this.dueMs = grown(new Float64Array(rows), this.dueMs);
-    this.#rebuild(rows * 2);
+    this.#reindex(rows * PAIRS_PER_ROW);
   }
 
-  #rebuild(size: number): void {
-    this.#index = new Int32Array(size);
-    this.#mask = size - 1;
+  #reindex(pairs: number): void {
+    this.#index = new Int32Array(pairs * 2);
+    this.#mask = pairs - 1;
     for (let row = 1; row < this.#rows; row++) {
       if (this.state[row] === FREE || ((this.flags[row] ?? 0) & DETACHED) !== 0) continue;
-      let at = this.#home(this.idLow[row] ?? 0, this.idHigh[row] ?? 0);
-      while (this.#index[at] !== 0) at = (at + 1) & this.#mask;
-      this.#index[at] = row;
+      this.#insert(hashOf(this.idLow[row] ?? 0, this.idHigh[row] ?? 0), row);
     }
   }
 }

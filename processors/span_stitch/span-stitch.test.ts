@@ -152,7 +152,7 @@ describe("a client span", () => {
     const harness = new Harness();
     harness.addChunk(
       encodeChunk([
-        { key: called(1, 9) },
+        { key: called(1, 9), startNs: 1_100_000_000n, endNs: 1_200_000_000n },
         { key: server(9), startNs: 1_000_000_000n, endNs: 2_000_000_000n },
         { key: followed(2, 1), startNs: 2_100_000_000n, endNs: 2_200_000_000n },
       ]),

@@ -13,7 +13,10 @@ export function batchOf(chunks: readonly Uint8Array[], items: number): Batch {
 }
 
 /** Reads one of the processor's series: its short name and its label besides `processor`. */
-export type CountReader = (name: string, labels?: Readonly<Record<string, string>>) => Promise<number>;
+export type CountReader = (
+  name: string,
+  labels?: Readonly<Record<string, string>>,
+) => Promise<number>;
 
 export function testSettings(): {
   readonly settings: PipelineSettings;
@@ -41,9 +44,9 @@ export function testSettings(): {
 export class Harness {
   readonly stitch: SpanStitch;
   readonly count: CountReader;
-  /** Everything that came out, in order. */
-  readonly sent: ReadSpan[] = [];
   readonly batches: Batch[] = [];
+  readonly #sent: ReadSpan[] = [];
+  #read = 0;
   #nowMs = 1000;
 
   constructor(config: Readonly<Record<string, unknown>> = {}) {
@@ -76,6 +79,20 @@ export class Harness {
     this.#collect();
   }
 
+  /** Everything that came out, in order. */
+  get sent(): readonly ReadSpan[] {
+    for (; this.#read < this.batches.length; this.#read++) {
+      for (const chunk of this.batches[this.#read]?.chunks ?? []) {
+        this.#sent.push(...readChunk(chunk));
+      }
+    }
+    return this.#sent;
+  }
+
+  get sentItems(): number {
+    return this.batches.reduce((sum, batch) => sum + batch.items, 0);
+  }
+
   span(id: number): ReadSpan {
     const found = this.sent.filter((span) => span.spanId === id);
     const [span] = found;
@@ -89,9 +106,6 @@ export class Harness {
   }
 
   #collect(): void {
-    for (const batch of this.stitch.takeBatches()) {
-      this.batches.push(batch);
-      for (const chunk of batch.chunks) this.sent.push(...readChunk(chunk));
-    }
+    this.batches.push(...this.stitch.takeBatches());
   }
 }

@@ -118,10 +118,13 @@ export function encodeSpan(span: TestSpan): number[] {
 }
 
 export function encodeSpans(spans: readonly (readonly number[])[], service = "a"): Uint8Array {
-  const resource = bytesField(1, bytesField(1, [
-    ...bytesField(1, text("service.name")),
-    ...bytesField(2, bytesField(1, text(service))),
-  ]));
+  const resource = bytesField(
+    1,
+    bytesField(1, [
+      ...bytesField(1, text("service.name")),
+      ...bytesField(2, bytesField(1, text(service))),
+    ]),
+  );
   const scope = bytesField(1, bytesField(1, text("test")));
   const scopeSpans = [...scope, ...spans.flatMap((span) => bytesField(2, span))];
   return Uint8Array.from(bytesField(1, [...resource, ...bytesField(2, scopeSpans)]));
