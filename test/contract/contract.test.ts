@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What every component of the registry must do, whoever wrote it. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { of } from "rxjs";
+import type { Component, Factory } from "../../src/component/component.ts";
+import { decodeAt } from "../../src/config/decode.ts";
+import { parseYaml } from "../../src/config/yaml-source.ts";
+import { FACTORIES } from "../../src/registry.ts";
+import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
+import {
+  activeResources,
+  freePort,
+  Harness,
+  leavesNothing,
+  poisonBatches,
+  spansOf,
+} from "./harness.ts";
+
+const NEVER_ABORTED = new AbortController().signal;
+const FAST_RETRY = "retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}";
+
+/** Needs a kernel and privileges to start: `test/kernel` and `test/e2e` start it. */
+const NEEDS_KERNEL = new Set(["ebpf_l7", "discovery"]);
+
+let folder = "";
+let port = 0;
+let deaf: Server;
+let deafPort = 0;
+const sockets = new Set<Socket>();
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "backstitch-contract-"));
+  port = await freePort();
+  deaf = createServer((socket) => {
+    sockets.add(socket.resume());
+    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => deaf.listen(0, "127.0.0.1", resolve));
+  const address = deaf.address();
+  assert.ok(typeof address === "object" && address !== null);
+  deafPort = address.port;
+});
+after(() => {
+  for (const socket of sockets) socket.destroy();
+  deaf.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** The smallest body of each component that needs one, sending to `toPort`. */
+function bodyOf(factory: Factory, toPort: number): string {
+  switch (factory.type) {
+    case "otlp":
+      return `{protocols: {grpc: {endpoint: "127.0.0.1:${toPort}"}}}`;
+    case "otlp_grpc":
+      return `{endpoint: "127.0.0.1:${toPort}", tls: {insecure: true}, ${FAST_RETRY}}`;
+    case "otlp_http":
+      return `{endpoint: "http://127.0.0.1:${toPort}", ${FAST_RETRY}}`;
+    case "file":
+      return `{path: ${join(folder, "out.jsonl")}}`;
+    case "memory_limiter":
+      return "{check_interval: 1s, limit_mib: 4000}";
+    default:
+      return "{}";
+  }
+}
+
+function create(factory: Factory): Component {
+  const source = { name: "body", text: bodyOf(factory, port), order: 0 };
+  const result = decodeAt(factory.configSchema, { root: parseYaml(source, []), path: [] });
+  assert.ok("value" in result, `the body of ${factory.type} is right`);
+  const { telemetry } = createMemoryTelemetry();
+  const settings = { id: factory.type, telemetry, buildInfo: { version: "0" } };
+  switch (factory.kind) {
+    case "receiver":
+      return factory.create(
+        { ...settings, signals: new Set(factory.signals), demand: of(true) },
+        result.value,
+      );
+    case "processor":
+      return factory.create({ ...settings, signal: "traces", pipelineId: "traces" }, result.value);
+    case "exporter":
+      return factory.create({ ...settings, signal: "traces" }, result.value);
+    case "extension":
+      return factory.create(settings, result.value);
+  }
+}
+
+test("every component has a name of its own, in snake case", () => {
+  const names = FACTORIES.flatMap(({ kind, type, aliases = [] }) =>
+    [type, ...aliases].map((name) => `${kind} ${name}`),
+  );
+  assert.deepEqual(names, [...new Set(names)]);
+  for (const { type } of FACTORIES) assert.match(type, /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/);
+});
+
+for (const factory of FACTORIES) {
+  const name = `${factory.kind} ${factory.type}`;
+
+  test(`${name}: an empty body gives defaults or says what is required`, () => {
+    const result = factory.configSchema.safeParse({});
+    if (result.success) return;
+    assert.ok(result.error.issues.length > 0);
+    for (const issue of result.error.issues) assert.notEqual(issue.message, "");
+  });
+
+  test(`${name}: an unknown key is refused`, () => {
+    const result = factory.configSchema.safeParse({ no_such_key: 1 });
+    const codes = result.error?.issues.map((issue) => issue.code) ?? [];
+    assert.ok(codes.includes("unrecognized_keys"), codes.join());
+  });
+
+  test(`${name}: created and shut down twice without a start, it leaves nothing behind`, async () => {
+    const before = activeResources();
+    const component = create(factory);
+    await component.shutdown(NEVER_ABORTED);
+    await component.shutdown(NEVER_ABORTED);
+    await leavesNothing(before);
+  });
+}
+
+for (const factory of FACTORIES) {
+  if (factory.kind !== "processor") continue;
+  const part = (): string => `${factory.type}: ${bodyOf(factory, port)}`;
+
+  test(`processor ${factory.type}: what goes in comes out, also what it held at shutdown`, async () => {
+    const before = activeResources();
+    const harness = new Harness({ processor: part() });
+    await harness.topology.start();
+    for (let at = 0; at < 20; at++) harness.emit(spansOf(5, at));
+    await harness.topology.shutdown(NEVER_ABORTED);
+    assert.equal(harness.itemsDelivered, 100);
+    assert.deepEqual(harness.tally, { emitted: 20, settled: 20, refused: 0 });
+    assert.deepEqual(harness.broken, []);
+    await leavesNothing(before);
+  });
+
+  test(`processor ${factory.type}: a poison batch costs itself only`, async () => {
+    const harness = new Harness({ processor: part() });
+    await harness.topology.start();
+    for (const batch of poisonBatches()) harness.emit(batch);
+    harness.emit(spansOf(5, 1));
+    await harness.topology.shutdown(NEVER_ABORTED);
+    assert.deepEqual(harness.broken, []);
+    assert.ok(harness.itemsDelivered >= 5);
+    assert.equal(harness.tally.settled, harness.tally.emitted);
+  });
+}
+
+for (const factory of FACTORIES) {
+  if (factory.kind !== "exporter") continue;
+
+  test(`exporter ${factory.type}: what it took is delivered by the end of shutdown`, async () => {
+    const before = activeResources();
+    const transport = factory.type === "otlp_http" ? "http" : "grpc";
+    const to = await freePort();
+    const sink = new Harness({
+      receiver: `otlp: {protocols: {${transport}: {endpoint: "127.0.0.1:${to}"}}}`,
+    });
+    await sink.topology.start();
+    const harness = new Harness({ exporter: `${factory.type}: ${bodyOf(factory, to)}` });
+    await harness.topology.start();
+    for (let at = 0; at < 20; at++) harness.emit(spansOf(5, at));
+    await harness.topology.shutdown(NEVER_ABORTED);
+    await sink.topology.shutdown(NEVER_ABORTED);
+    assert.deepEqual(harness.tally, { emitted: 20, settled: 20, refused: 0 });
+    if (factory.type.startsWith("otlp")) {
+      assert.equal(sink.itemsDelivered, 100);
+      const sent = `otelcol_exporter_sent_spans{exporter="${factory.type}"}`;
+      assert.equal(await harness.memory.value(sent), 100);
+    }
+    if (factory.type === "file") {
+      const lines = readFileSync(join(folder, "out.jsonl"), "utf8").trimEnd().split("\n");
+      assert.equal(lines.join("").split('"spanId"').length - 1, 100);
+    }
+    await leavesNothing(before);
+  });
+
+  test(`exporter ${factory.type}: a poison batch does not stop it`, async () => {
+    const to = await freePort();
+    const harness = new Harness({ exporter: `${factory.type}: ${bodyOf(factory, to)}` });
+    await harness.topology.start();
+    for (const batch of poisonBatches()) harness.emit(batch);
+    harness.emit(spansOf(5, 1));
+    await harness.topology.shutdown(AbortSignal.timeout(300));
+    assert.deepEqual(harness.broken, []);
+    assert.equal(harness.tally.settled, harness.tally.emitted);
+  });
+
+  if (!factory.type.startsWith("otlp")) continue;
+
+  test(`exporter ${factory.type}: a back end that never answers fills the queue and no more`, async () => {
+    const harness = new Harness({
+      exporter: `${factory.type}: ${bodyOf(factory, deafPort).replace("{", "{sending_queue: {queue_size: 50}, ")}`,
+    });
+    await harness.topology.start();
+    for (let at = 0; at < 200; at++) harness.emit(spansOf(1, at));
+    assert.equal(harness.tally.refused, 150);
+    const startMs = Date.now();
+    await harness.topology.shutdown(AbortSignal.timeout(100));
+    assert.ok(Date.now() - startMs < 3_000, "the deadline is kept");
+    const dropped = 'backstitch_exporter_dropped_spans{exporter="ID",reason="shutdown"}';
+    assert.equal(await harness.memory.value(dropped.replace("ID", factory.type)), 50);
+  });
+
+  test(`exporter ${factory.type}: block_on_overflow closes the valve in place of refusing`, async () => {
+    const queue = "{sending_queue: {queue_size: 8, block_on_overflow: true}, ";
+    const harness = new Harness({
+      exporter: `${factory.type}: ${bodyOf(factory, deafPort).replace("{", queue)}`,
+    });
+    await harness.topology.start();
+    let emitted = 0;
+    while (harness.demand && emitted < 100) harness.emit(spansOf(1, emitted++));
+    assert.equal(emitted, 6);
+    assert.equal(harness.tally.refused, 0);
+    await harness.topology.shutdown(AbortSignal.abort());
+  });
+}
+
+for (const factory of FACTORIES) {
+  if (factory.kind !== "receiver" || NEEDS_KERNEL.has(factory.type)) continue;
+
+  test(`receiver ${factory.type}: started and shut down twice, it leaves nothing behind`, async () => {
+    const before = activeResources();
+    const to = await freePort();
+    const harness = new Harness({ receiver: `${factory.type}: ${bodyOf(factory, to)}` });
+    await harness.topology.start();
+    await harness.topology.shutdown(NEVER_ABORTED);
+    await harness.topology.shutdown(NEVER_ABORTED);
+    await leavesNothing(before);
+  });
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Runs any component of the registry in a real topology between a source and a sink of the test. */
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { BehaviorSubject, Subject } from "rxjs";
+import { z } from "zod";
+import { defineExporter, defineReceiver, type Factory } from "../../src/component/component.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import type { Batch, Outcome } from "../../src/model/batch.ts";
+import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
+import { REQUESTS } from "../../src/pdata/requests.ts";
+import { createReceipt } from "../../src/pipeline/receipt.ts";
+import { Topology } from "../../src/pipeline/topology.ts";
+import { FACTORIES } from "../../src/registry.ts";
+import {
+  createMemoryTelemetry,
+  type MemoryTelemetry,
+} from "../../src/telemetry/memory-telemetry.ts";
+
+const empty = z.strictObject({});
+const idle = { start: async () => {}, shutdown: async () => {} };
+
+/** A valid request of `spans` spans, each in a trace of its own. */
+export function spansOf(spans: number, seed: number): Batch {
+  const list = Array.from({ length: spans }, (_, at) => ({
+    traceId: (seed * 1_000 + at + 1).toString(16).padStart(32, "0"),
+    spanId: (seed * 1_000 + at + 1).toString(16).padStart(16, "0"),
+    name: `span ${at}`,
+    kind: 2,
+    startTimeUnixNano: "1700000000000000000",
+    endTimeUnixNano: "1700000000001000000",
+  }));
+  const service = { key: "service.name", value: { stringValue: "contract" } };
+  const decoded = fromOtlpJson(
+    REQUESTS.traces.request,
+    JSON.stringify({
+      resourceSpans: [{ resource: { attributes: [service] }, scopeSpans: [{ spans: list }] }],
+    }),
+  );
+  assert.ok("bytes" in decoded, "the test's own request is valid");
+  const { bytes } = decoded;
+  return { signal: "traces", chunks: [bytes], items: spans, bytes: bytes.length };
+}
+
+/** Bytes that are no OTLP at all, and a message that ends in the middle. */
+export function poisonBatches(): Batch[] {
+  const good = spansOf(3, 900).chunks[0] ?? new Uint8Array();
+  const chunks = [
+    Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff),
+    new Uint8Array(64).fill(0x0a),
+    good.slice(0, good.length - 7),
+    new Uint8Array(0),
+  ];
+  return chunks.map((chunk) => ({
+    signal: "traces",
+    chunks: [chunk],
+    items: 3,
+    bytes: chunk.length,
+  }));
+}
+
+export interface Tally {
+  emitted: number;
+  settled: number;
+  refused: number;
+}
+
+/** One pipeline with the parts that a test names; what is not named is the test's own. */
+export class Harness {
+  readonly memory: MemoryTelemetry = createMemoryTelemetry();
+  readonly tally: Tally = { emitted: 0, settled: 0, refused: 0 };
+  readonly outcomes: Outcome[] = [];
+  readonly broken: string[] = [];
+  itemsDelivered = 0;
+  demand = true;
+  readonly #source = new Subject<Batch>();
+  readonly topology: Topology;
+
+  constructor(parts: {
+    readonly receiver?: string;
+    readonly processor?: string;
+    readonly exporter?: string;
+  }) {
+    const receiver = parts.receiver ?? "contract_source: {}";
+    const exporter = parts.exporter ?? "contract_sink: {}";
+    const idOf = (part: string): string => part.slice(0, part.indexOf(":"));
+    const processors = parts.processor === undefined ? "" : idOf(parts.processor);
+    const yaml = `receivers: {${receiver}}
+processors: {${parts.processor ?? ""}}
+exporters: {${exporter}}
+service: {pipelines: {traces: {receivers: [${idOf(receiver)}], processors: [${processors}], exporters: [${idOf(exporter)}]}}}`;
+    const { config } = loadConfig({
+      uris: [`yaml:${yaml}`],
+      sets: [],
+      env: {},
+      readFile: () => "",
+      factories: [...FACTORIES, ...this.#ends()],
+    });
+    this.topology = new Topology({
+      config,
+      buildInfo: { version: "0" },
+      withExtensions: true,
+      telemetryFor: () => this.memory.telemetry,
+      logger: this.memory.telemetry.logger,
+      onBroken: (id, error) => this.broken.push(`${id}: ${String(error)}`),
+    });
+  }
+
+  emit(batch: Batch): void {
+    this.tally.emitted++;
+    const receipt = createReceipt((outcome) => {
+      this.tally.settled++;
+      if (outcome.kind === "refused") this.tally.refused++;
+      this.outcomes.push(outcome);
+    });
+    this.#source.next({ ...batch, receipt });
+  }
+
+  #ends(): Factory[] {
+    const source = defineReceiver({
+      kind: "receiver",
+      type: "contract_source",
+      stability: "development",
+      signals: ["traces"],
+      configSchema: empty,
+      create: (settings) => {
+        const watching = settings.demand.subscribe((flag) => {
+          this.demand = flag;
+        });
+        return {
+          ...idle,
+          output: () => this.#source,
+          shutdown: async () => watching.unsubscribe(),
+        };
+      },
+    });
+    const sink = defineExporter({
+      kind: "exporter",
+      type: "contract_sink",
+      stability: "development",
+      signals: ["traces"],
+      configSchema: empty,
+      create: () => ({
+        ...idle,
+        ready: new BehaviorSubject(true),
+        accept: (batch) => {
+          this.itemsDelivered += batch.items;
+          batch.receipt?.settle({ kind: "accepted" });
+          return true;
+        },
+      }),
+    });
+    return [source, sink];
+  }
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  assert.ok(typeof address === "object" && address !== null);
+  return address.port;
+}
+
+const OWN_RESOURCES = new Set([
+  "CloseReq",
+  "FSReqCallback",
+  "FSReqPromise",
+  "Immediate",
+  "PipeWrap",
+  "TTYWrap",
+]);
+
+/** Waits until nothing keeps the process alive that did not when `before` was taken. */
+export async function leavesNothing(before: readonly string[]): Promise<void> {
+  const extra = (): string[] => {
+    const left = [...before];
+    return activeResources().filter((name) => {
+      const at = left.indexOf(name);
+      if (at !== -1) left.splice(at, 1);
+      return at === -1;
+    });
+  };
+  const endMs = Date.now() + 3_000;
+  while (extra().length > 0 && Date.now() < endMs) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(extra(), []);
+}
+
+/** Timers, sockets and other handles that are open now. */
+export function activeResources(): string[] {
+  return process.getActiveResourcesInfo().filter((name) => !OWN_RESOURCES.has(name));
+}
