@@ -23,16 +23,39 @@ export interface AttributeSink {
   stringArray(key: AttributeKey, values: readonly string[]): void;
 }
 
+/**
+ * What many descriptions have in common, said once: a protocol keeps one for each combination that
+ * it meets often, and the sink keeps in `encoded` what it made of it. One kind of sink a block.
+ */
+export class SharedBlock<Sink> {
+  readonly describe: (sink: Sink) => void;
+  encoded: EncodedBlock | undefined = undefined;
+
+  constructor(describe: (sink: Sink) => void) {
+    this.describe = describe;
+  }
+}
+
+export interface EncodedBlock {
+  readonly bytes: Uint8Array;
+  /** `server.address` is in it. */
+  readonly hasServerAddress: boolean;
+}
+
 /** Where a protocol describes one exchange as a span. The engine adds ids, times, kind and peers. */
 export interface SpanSink extends AttributeSink {
   /** Low-cardinality span name. Called once. */
   name(value: string): void;
   /** Status error; without a call the status stays unset. */
   error(description: string): void;
+  /** All that the block describes: fast, because it is encoded once. */
+  block(block: SharedBlock<SpanSink>): void;
 }
 
 /** Where a protocol describes one exchange as a measurement of its duration. */
 export interface MeasurementSink extends AttributeSink {
   /** Instrument name by the semantic conventions, such as `http.server.request.duration` (s). */
   instrument(name: string): void;
+  /** All of the measurement, instrument included; nothing else is described with it. */
+  block(block: SharedBlock<MeasurementSink>): void;
 }

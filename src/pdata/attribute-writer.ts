@@ -23,6 +23,9 @@ export const HISTOGRAM_ATTRIBUTES = 0x4a;
 /** Room for a KeyValue besides key and value: three tags, three lengths, the field's tag. */
 const OVERHEAD_BYTES = 32;
 
+/** Key and value together up to which all lengths of a KeyValue fit one byte each. */
+const SHORT_BYTES = 110;
+
 /** Writes KeyValue messages under one field tag into a writer. */
 export class AttributeWriter implements AttributeSink {
   readonly #out: ProtoWriter;
@@ -37,7 +40,8 @@ export class AttributeWriter implements AttributeSink {
     const out = this.#out;
     out.reserve(value.length + key.utf8.length + OVERHEAD_BYTES);
     const start = out.length;
-    this.#header(key, STRING_VALUE, value.length);
+    if (key.utf8.length + value.length <= SHORT_BYTES) this.#shortHeader(key, value.length);
+    else this.#header(key, STRING_VALUE, value.length);
     if (out.ascii(value)) return;
     out.length = start;
     this.#payload(key, STRING_VALUE, encoder.encode(value));
@@ -47,7 +51,8 @@ export class AttributeWriter implements AttributeSink {
     const out = this.#out;
     out.reserve(end - start + key.utf8.length + OVERHEAD_BYTES);
     const before = out.length;
-    this.#header(key, STRING_VALUE, end - start);
+    if (key.utf8.length + end - start <= SHORT_BYTES) this.#shortHeader(key, end - start);
+    else this.#header(key, STRING_VALUE, end - start);
     if (out.copyAscii(bytes, start, end)) return;
     out.length = before;
     this.#payload(key, STRING_VALUE, toValidUtf8(bytes.subarray(start, end)));
@@ -61,6 +66,10 @@ export class AttributeWriter implements AttributeSink {
   int(key: AttributeKey, value: number): void {
     const out = this.#out;
     out.reserve(key.utf8.length + OVERHEAD_BYTES);
+    if (value >= 0 && value <= 0x7fffffff && key.utf8.length <= SHORT_BYTES) {
+      this.#shortInt(key, value);
+      return;
+    }
     this.#keyAndValue(key, 1 + (value < 0 ? 10 : varintBytes(value)));
     out.byte(INT_VALUE);
     out.int64(value);
@@ -102,7 +111,7 @@ export class AttributeWriter implements AttributeSink {
   #payload(key: AttributeKey, kind: number, value: Uint8Array): void {
     this.#out.reserve(value.length + key.utf8.length + OVERHEAD_BYTES);
     this.#header(key, kind, value.length);
-    this.#out.copy(value, 0, value.length);
+    this.#out.copyAll(value);
   }
 
   /** All of a KeyValue up to the payload of a string or bytes value. */
@@ -110,6 +119,42 @@ export class AttributeWriter implements AttributeSink {
     this.#keyAndValue(key, 1 + varintBytes(length) + length);
     this.#out.byte(kind);
     this.#out.varint(length);
+  }
+
+  /** As `#header`, for a string so short that every length is one byte: the usual case. */
+  #shortHeader(key: AttributeKey, length: number): void {
+    const out = this.#out;
+    const bytes = out.bytes;
+    const utf8 = key.utf8;
+    let at = out.length;
+    bytes[at++] = this.#tag;
+    bytes[at++] = utf8.length + length + 6;
+    bytes[at++] = KEY;
+    bytes[at++] = utf8.length;
+    for (let index = 0; index < utf8.length; index++) bytes[at++] = utf8[index] ?? 0;
+    bytes[at++] = VALUE;
+    bytes[at++] = length + 2;
+    bytes[at++] = STRING_VALUE;
+    bytes[at++] = length;
+    out.length = at;
+  }
+
+  #shortInt(key: AttributeKey, value: number): void {
+    const out = this.#out;
+    const bytes = out.bytes;
+    const utf8 = key.utf8;
+    const valueBytes = value < 0x80 ? 1 : varintBytes(value);
+    let at = out.length;
+    bytes[at++] = this.#tag;
+    bytes[at++] = utf8.length + valueBytes + 5;
+    bytes[at++] = KEY;
+    bytes[at++] = utf8.length;
+    for (let index = 0; index < utf8.length; index++) bytes[at++] = utf8[index] ?? 0;
+    bytes[at++] = VALUE;
+    bytes[at++] = valueBytes + 1;
+    bytes[at++] = INT_VALUE;
+    out.length = at;
+    out.varint(value);
   }
 
   #keyAndValue(key: AttributeKey, anyValueBytes: number): void {

@@ -115,6 +115,16 @@ export class ProtoWriter {
     this.length = at;
   }
 
+  /** All of `source`, which is best an array of its own and no view: views are slower to copy. */
+  copyAll(source: Uint8Array): void {
+    if (source.length < 32) {
+      this.copy(source, 0, source.length);
+      return;
+    }
+    this.bytes.set(source, this.length);
+    this.length += source.length;
+  }
+
   /** Copies bytes below 0x80 and stops at the first other one. True when all were copied. */
   copyAscii(source: Uint8Array, start: number, end: number): boolean {
     const bytes = this.bytes;
@@ -157,7 +167,7 @@ export class ProtoWriter {
     this.reserve(value.length + 11);
     this.byte(tag);
     this.varint(value.length);
-    this.copy(value, 0, value.length);
+    this.copyAll(value);
   }
 
   /**

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { AttributeKey, MeasurementSink, SpanSink } from "../model/attribute.ts";
+import type { AttributeKey, MeasurementSink, SharedBlock, SpanSink } from "../model/attribute.ts";
 import {
   type ConnectionParser,
   type DataRecord,
@@ -86,6 +86,9 @@ class JsonSink implements SpanSink, MeasurementSink {
   spanName = "";
   errorText: string | undefined = undefined;
 
+  block(block: SharedBlock<SpanSink & MeasurementSink>): void {
+    block.describe(this);
+  }
   instrument(name: string): void {
     this.attributes["instrument"] = name;
   }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ATTR_SERVER_ADDRESS, ATTR_SERVER_PORT } from "@opentelemetry/semantic-conventions";
-import { type AttributeKey, attributeKey, type MeasurementSink } from "../model/attribute.ts";
+import {
+  type AttributeKey,
+  attributeKey,
+  type MeasurementSink,
+  type SharedBlock,
+} from "../model/attribute.ts";
 import type { Batch } from "../model/batch.ts";
 import type { SelectedProcess } from "../model/process.ts";
 import type { Exchange } from "../model/protocol.ts";
@@ -30,6 +35,8 @@ const KEYS = {
 } as const;
 
 const NS_PER_SECOND = 1e9;
+/** Descriptions of a process whose series is remembered. */
+const BLOCKS_MAX = 4096;
 
 export interface DurationMetricsOptions {
   readonly version: string;
@@ -48,6 +55,8 @@ interface InstrumentSeries {
 interface ProcessSeries {
   readonly resource: Uint8Array;
   readonly instruments: InstrumentSeries[];
+  /** Series by what described them, so that it is not encoded again. */
+  readonly byBlock: Map<SharedBlock<MeasurementSink>, HistogramSeries>;
 }
 
 /** Sink that writes a measurement's attributes as they are exported, and remembers what matters. */
@@ -56,11 +65,17 @@ class MeasurementWriter implements MeasurementSink {
   readonly #attributes = new AttributeWriter(this.out, HISTOGRAM_ATTRIBUTES);
   name = "";
   hasServerAddress = false;
+  /** What was described, when it is a block: not yet written. */
+  shared: SharedBlock<MeasurementSink> | undefined = undefined;
 
   reset(): void {
     this.out.reset();
     this.name = "";
     this.hasServerAddress = false;
+    this.shared = undefined;
+  }
+  block(block: SharedBlock<MeasurementSink>): void {
+    this.shared = block;
   }
   instrument(name: string): void {
     this.name = name;
@@ -120,12 +135,26 @@ export class DurationMetrics {
     const writer = this.#writer;
     writer.reset();
     exchange.measure(writer);
-    if (exchange.role === "client" && !writer.hasServerAddress) {
+    const known = this.#processes.get(process);
+    const shared = writer.shared;
+    const seconds = Math.max(0, exchange.endNs - exchange.startNs) / NS_PER_SECOND;
+    const cached = shared === undefined ? undefined : known?.byBlock.get(shared);
+    if (cached !== undefined) {
+      cached.add(seconds);
+      return;
+    }
+    shared?.describe(writer);
+    const needsAddress = exchange.role === "client" && !writer.hasServerAddress;
+    if (needsAddress) {
       writer.string(KEYS.serverAddress, connection.serverAddress);
       writer.int(KEYS.serverPort, connection.serverPort);
     }
-    const series = this.#series(this.#instrument(process, writer.name), exchange.startNs);
-    series.add(Math.max(0, exchange.endNs - exchange.startNs) / NS_PER_SECOND);
+    const owner = known ?? this.#createProcess(process);
+    const series = this.#series(instrumentOf(owner, writer.name), exchange.startNs);
+    series.add(seconds);
+    if (shared === undefined || needsAddress) return;
+    if (owner.byBlock.size >= BLOCKS_MAX) owner.byBlock.clear();
+    owner.byBlock.set(shared, series);
   }
 
   /** The process has ended and its last points were collected. */
@@ -150,15 +179,9 @@ export class DurationMetrics {
     return { signal: "metrics", chunks, items, bytes };
   }
 
-  #instrument(process: SelectedProcess, name: string): InstrumentSeries {
-    let series = this.#processes.get(process);
-    if (series === undefined) {
-      series = { resource: encodeResource(process), instruments: [] };
-      this.#processes.set(process, series);
-    }
-    for (const instrument of series.instruments) if (instrument.name === name) return instrument;
-    const created = { name, byHash: new Map(), count: 0, overflow: undefined };
-    series.instruments.push(created);
+  #createProcess(process: SelectedProcess): ProcessSeries {
+    const created = { resource: encodeResource(process), instruments: [], byBlock: new Map() };
+    this.#processes.set(process, created);
     return created;
   }
 
@@ -223,6 +246,13 @@ export class DurationMetrics {
     out.endMessage(metric);
     return instrument.count;
   }
+}
+
+function instrumentOf(process: ProcessSeries, name: string): InstrumentSeries {
+  for (const instrument of process.instruments) if (instrument.name === name) return instrument;
+  const created = { name, byHash: new Map(), count: 0, overflow: undefined };
+  process.instruments.push(created);
+  return created;
 }
 
 /** `http.server.request.duration` → `Duration of HTTP server requests.`, as the conventions say it. */

@@ -18,52 +18,70 @@ export interface RequestName {
   readonly position: number;
 }
 
-/** What is hashed with the name, so that each id of one request is another number. */
+/** What is mixed into the name's hash, so that each id of one request is another number. */
 const CLIENT_SPAN = 0x1f0a27d5;
 const SERVER_SPAN = 0x6b3c91e9;
 const TRACE_FIRST_HALF = 0x93d7054b;
 const TRACE_SECOND_HALF = 0xd8526fb1;
 
+const SEED_A = 0x2545f491;
+const SEED_B = 0x5bd1e995;
+
 const TWO_TO_32 = 0x100000000;
 
-/** Writes a span id as two words at `words[index]`; in memory order its 8 bytes. Never all zero. */
-export function writeSpanId(
-  words: Uint32Array,
-  index: number,
-  role: Role,
-  name: RequestName,
-): void {
-  hashName(words, index, role === "client" ? CLIENT_SPAN : SERVER_SPAN, name);
-}
+/** A name's hash before it becomes one of its ids; computed once where several are needed. */
+export class NameHash {
+  #a = 0;
+  #b = 0;
 
-/** Writes the provisional trace id of a request as four words: the same at both ends. */
-export function writeTraceId(words: Uint32Array, index: number, name: RequestName): void {
-  hashName(words, index, TRACE_FIRST_HALF, name);
-  hashName(words, index + 2, TRACE_SECOND_HALF, name);
-}
-
-function hashName(words: Uint32Array, index: number, domain: number, name: RequestName): void {
-  const positionHigh = Math.floor(name.position / TWO_TO_32);
-  let a = domain | 0;
-  let b = 0x5bd1e995;
-  for (let round = 0; round < 6; round++) {
-    // Two extra rounds after the four words let the last word reach every bit.
-    if (round === 0) a ^= name.clientStart;
-    else if (round === 1) a ^= name.serverStart;
-    else if (round === 2) a ^= name.position - positionHigh * TWO_TO_32;
-    else if (round === 3) a ^= positionHigh;
-    a = Math.imul(a, 0x9e3779b1);
-    a ^= a >>> 15;
-    b = (b + a) | 0;
-    b = Math.imul(b, 0x85ebca77);
-    b ^= b >>> 13;
-    a ^= (b << 11) | (b >>> 21);
-    a = Math.imul(a, 0xc2b2ae3d);
-    a ^= a >>> 16;
-    b = (b ^ ((a << 7) | (a >>> 25))) | 0;
+  set(name: RequestName): void {
+    const positionHigh = Math.floor(name.position / TWO_TO_32);
+    this.#a = SEED_A ^ name.clientStart;
+    this.#b = SEED_B;
+    this.#round();
+    this.#a ^= name.serverStart;
+    this.#round();
+    this.#a ^= name.position - positionHigh * TWO_TO_32;
+    this.#round();
+    this.#a ^= positionHigh;
+    this.#round();
   }
-  // All zero is not a valid id (W3C trace context, OTLP).
-  if ((a | b) === 0) b = 1;
-  words[index] = a;
-  words[index + 1] = b;
+
+  /** Writes the 8 bytes of a span id. */
+  writeSpanId(out: DataView, offset: number, role: Role): void {
+    this.#write(out, offset, role === "client" ? CLIENT_SPAN : SERVER_SPAN);
+  }
+
+  /** Writes the 16 bytes of the request's provisional trace id: the same at both ends. */
+  writeTraceId(out: DataView, offset: number): void {
+    this.#write(out, offset, TRACE_FIRST_HALF);
+    this.#write(out, offset + 8, TRACE_SECOND_HALF);
+  }
+
+  #write(out: DataView, offset: number, domain: number): void {
+    const a = this.#a;
+    const b = this.#b;
+    this.#a = a ^ domain;
+    // Two rounds: each bit of the domain and of the last word reaches every bit.
+    this.#round();
+    this.#round();
+    // All zero is not a valid id (W3C trace context, OTLP).
+    if (this.#a === 0 && this.#b === 0) this.#a = 1;
+    out.setInt32(offset, this.#a, true);
+    out.setInt32(offset + 4, this.#b, true);
+    this.#a = a;
+    this.#b = b;
+  }
+
+  /** One bijective step of both lanes: multiply, fold, hand over. */
+  #round(): void {
+    let a = Math.imul(this.#a, 0x9e3779b1);
+    a ^= a >>> 15;
+    let b = Math.imul((this.#b + a) | 0, 0x85ebca77);
+    b ^= b >>> 13;
+    a = Math.imul(a ^ ((b << 11) | (b >>> 21)), 0xc2b2ae3d);
+    a ^= a >>> 16;
+    this.#a = a;
+    this.#b = b ^ ((a << 7) | (a >>> 25));
+  }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ATTR_SERVICE_NAME } from "@opentelemetry/semantic-conventions";
-import { type AttributeKey, attributeKey } from "../model/attribute.ts";
+import { attributeKey } from "../model/attribute.ts";
 import type { Batch } from "../model/batch.ts";
 import type { SelectedProcess } from "../model/process.ts";
 import { AttributeWriter, RESOURCE_ATTRIBUTES } from "../pdata/attribute-writer.ts";
@@ -63,7 +63,7 @@ export class ResourceBatcher {
   }
 
   /** Starts a span of this process. The caller writes it and calls `end` on both. */
-  begin(process: SelectedProcess, watched: AttributeKey): SpanWriter {
+  begin(process: SelectedProcess): SpanWriter {
     let current = this.#current;
     if (current === undefined || this.#process !== process) {
       current = this.#open.get(process) ?? this.#openProcess(process);
@@ -71,7 +71,7 @@ export class ResourceBatcher {
       this.#process = process;
     }
     current.out.length = current.complete;
-    current.writer.begin(watched);
+    current.writer.begin();
     return current.writer;
   }
 
@@ -127,10 +127,10 @@ export class ResourceBatcher {
     const out = new ProtoWriter(1 + varintBytes(bodyBytes) + bodyBytes);
     out.byte(RESOURCE_SPANS);
     out.varint(bodyBytes);
-    out.copy(spans.resource, 0, spans.resource.length);
+    out.copyAll(spans.resource);
     out.byte(SCOPE_SPANS);
     out.varint(scopeSpansBytes);
-    out.copy(this.#scope, 0, this.#scope.length);
+    out.copyAll(this.#scope);
     out.copy(spans.out.bytes, 0, spans.complete);
     return out.bytes;
   }

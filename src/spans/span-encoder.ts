@@ -3,20 +3,12 @@ import { ATTR_SERVER_ADDRESS, ATTR_SERVER_PORT } from "@opentelemetry/semantic-c
 import { attributeKey } from "../model/attribute.ts";
 import type { SelectedProcess } from "../model/process.ts";
 import type { Exchange, Role } from "../model/protocol.ts";
-import {
-  KEY_HEADER,
-  KEY_PEER_OBSERVED,
-  ROLE_CLIENT,
-  ROLE_SERVER,
-  STITCH_KEY,
-  STITCH_KEY_BYTES,
-  STITCH_KEY_VERSION,
-} from "../model/stitch-key.ts";
-import { SPAN_KIND_CLIENT, SPAN_KIND_SERVER } from "../pdata/span-writer.ts";
+import { KEY_PEER_OBSERVED } from "../model/stitch-key.ts";
 import type { EpochClock } from "./epoch-clock.ts";
-import { type RequestName, writeSpanId, writeTraceId } from "./ids.ts";
+import { NameHash, type RequestName } from "./ids.ts";
 import type { ResourceBatcher } from "./resource-batcher.ts";
 import type { SpanConnection } from "./span-connection.ts";
+import { SpanHead } from "./span-head.ts";
 
 /**
  * What the receiver found out about where a request came from, for `stitch.key`. The receiver keeps
@@ -27,7 +19,7 @@ export interface StitchFacts {
   readonly flags: number;
   /** A TRIGGER_ value. */
   readonly triggerKind: number;
-  /** The trigger's span id as two words, as `writeSpanId` gives them; zero for TRIGGER_NONE. */
+  /** The trigger's span id, two words as `SpanEncoder.spanId` gives them; zero for TRIGGER_NONE. */
   readonly triggerSpan: Uint32Array;
   /** Server requests open on the thread that wrote the request, when it did. */
   readonly openServerRequests: number;
@@ -39,31 +31,25 @@ export interface SpanEncoderOptions {
 }
 
 const KEYS = {
-  stitch: attributeKey(STITCH_KEY),
   serverAddress: attributeKey(ATTR_SERVER_ADDRESS),
   serverPort: attributeKey(ATTR_SERVER_PORT),
 } as const;
 
-/** Offsets of the ids in the scratch: the stitch key first, then the trace id. */
-const KEY_OWN = 8;
-const KEY_PEER = 16;
-const KEY_TRIGGER = 24;
-const KEY_HEADER_TRACE = 40;
-const KEY_HEADER_SPAN = 56;
-const TRACE = STITCH_KEY_BYTES;
+const SPAN_ID_BYTES = 8;
 
 /** Writes exchanges as OTLP spans into a batcher. Not re-entrant; allocates nothing per span. */
 export class SpanEncoder {
   readonly #clock: EpochClock;
   readonly #batcher: ResourceBatcher;
-  readonly #words = new Uint32Array((STITCH_KEY_BYTES + 16) / 4);
-  readonly #scratch = new Uint8Array(this.#words.buffer);
-  readonly #stitchKey = this.#scratch.subarray(0, STITCH_KEY_BYTES);
+  readonly #hash = new NameHash();
   readonly #name: { -readonly [K in keyof RequestName]: RequestName[K] } = {
     clientStart: 0,
     serverStart: 0,
     position: 0,
   };
+  readonly #plainHead = new SpanHead(false);
+  readonly #childHead = new SpanHead(true);
+  readonly #id = new DataView(new ArrayBuffer(SPAN_ID_BYTES));
 
   constructor(options: SpanEncoderOptions) {
     this.#clock = options.clock;
@@ -71,18 +57,20 @@ export class SpanEncoder {
   }
 
   /**
-   * The id that `encode` will give (role of the connection's facts) or the id of the span at the
-   * other end, for a request at `requestPosition` as the parser reports it.
+   * Writes to `out`, as two words, the id that `encode` gives the span of this request in this
+   * role: the own role or that of the other end. `requestPosition` as the parser reports it.
    */
   spanId(
     connection: SpanConnection,
     requestPosition: number,
     role: Role,
     out: Uint32Array,
-    index: number,
+    index = 0,
   ): void {
-    this.#setName(connection, requestPosition);
-    writeSpanId(out, index, role, this.#name);
+    this.#hashName(connection, requestPosition);
+    this.#hash.writeSpanId(this.#id, 0, role);
+    out[index] = this.#id.getUint32(0, true);
+    out[index + 1] = this.#id.getUint32(4, true);
   }
 
   /** `stitch` undefined: nothing is known, the key still names the span and its peer. */
@@ -92,23 +80,20 @@ export class SpanEncoder {
     exchange: Exchange,
     stitch: StitchFacts | undefined,
   ): void {
-    const span = this.#batcher.begin(process, KEYS.serverAddress);
-    const server = exchange.role === "server";
-    this.#fillKey(connection, exchange, stitch);
-    span.ids(this.#scratch, TRACE, KEY_OWN);
-    if (server && stitch !== undefined && (stitch.flags & KEY_PEER_OBSERVED) !== 0) {
-      span.parent(this.#scratch, KEY_PEER);
-    } else if (exchange.traceContext !== undefined) {
-      span.parent(this.#scratch, KEY_HEADER_SPAN);
-    }
-    span.opaque(KEYS.stitch, this.#stitchKey);
-    span.kind(server ? SPAN_KIND_SERVER : SPAN_KIND_CLIENT);
+    const span = this.#batcher.begin(process);
+    const observed = stitch !== undefined && (stitch.flags & KEY_PEER_OBSERVED) !== 0;
+    const parentIsPeer = observed && exchange.role === "server";
+    const hasParent = parentIsPeer || exchange.traceContext !== undefined;
+    const head = hasParent ? this.#childHead : this.#plainHead;
+    this.#hashName(connection, exchange.requestPosition);
+    head.fill(exchange, stitch, this.#hash, parentIsPeer);
     this.#clock.convert(exchange.startNs);
-    span.startTime(this.#clock.low, this.#clock.high);
+    head.startTime(this.#clock.low, this.#clock.high);
     this.#clock.convert(Math.max(exchange.endNs, exchange.startNs));
-    span.endTime(this.#clock.low, this.#clock.high);
+    head.endTime(this.#clock.low, this.#clock.high);
+    span.encoded(head.bytes);
     exchange.describe(span);
-    if (!span.watchedSeen) {
+    if (!span.hasServerAddress) {
       span.string(KEYS.serverAddress, connection.serverAddress);
       span.int(KEYS.serverPort, connection.serverPort);
     }
@@ -117,38 +102,11 @@ export class SpanEncoder {
     this.#batcher.end();
   }
 
-  #fillKey(connection: SpanConnection, exchange: Exchange, stitch: StitchFacts | undefined): void {
-    const words = this.#words;
-    const server = exchange.role === "server";
-    const header = exchange.traceContext;
-    const flags = (stitch?.flags ?? 0) | (header === undefined ? 0 : KEY_HEADER);
-    words[0] =
-      STITCH_KEY_VERSION |
-      ((server ? ROLE_SERVER : ROLE_CLIENT) << 8) |
-      (flags << 16) |
-      ((stitch?.triggerKind ?? 0) << 24);
-    words[1] = stitch?.openServerRequests ?? 0;
-    this.#setName(connection, exchange.requestPosition);
-    writeSpanId(words, KEY_OWN / 4, exchange.role, this.#name);
-    writeSpanId(words, KEY_PEER / 4, server ? "client" : "server", this.#name);
-    words[KEY_TRIGGER / 4] = stitch?.triggerSpan[0] ?? 0;
-    words[KEY_TRIGGER / 4 + 1] = stitch?.triggerSpan[1] ?? 0;
-    words[8] = exchange.pid;
-    words[9] = exchange.requestTid;
-    if (header === undefined) {
-      words.fill(0, KEY_HEADER_TRACE / 4, STITCH_KEY_BYTES / 4);
-      writeTraceId(words, TRACE / 4, this.#name);
-      return;
-    }
-    this.#scratch.set(header.traceId, KEY_HEADER_TRACE);
-    this.#scratch.set(header.spanId, KEY_HEADER_SPAN);
-    this.#scratch.set(header.traceId, TRACE);
-  }
-
-  #setName(connection: SpanConnection, requestPosition: number): void {
+  #hashName(connection: SpanConnection, requestPosition: number): void {
     const facts = connection.facts;
     this.#name.clientStart = facts.clientStart;
     this.#name.serverStart = facts.serverStart;
     this.#name.position = requestPosition - facts.positionExcess;
+    this.#hash.set(this.#name);
   }
 }

@@ -16,6 +16,8 @@ export interface Authority {
   readonly address: string;
   /** The default of `http` when none was written. */
   readonly port: number;
+  /** Differs between authorities that are in use at one time. */
+  readonly id: number;
 }
 
 const HTTP_PORT = 80;
@@ -26,6 +28,7 @@ const AUTHORITY_BYTES_MAX = 300;
 export class AuthorityTable {
   readonly #table = new ByteTable<Authority | undefined>();
   readonly #entriesMax: number;
+  #created = 0;
 
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
@@ -36,7 +39,7 @@ export class AuthorityTable {
     if (end <= start || end - start > AUTHORITY_BYTES_MAX) return undefined;
     const found = this.#table.find(bytes, start, end);
     if (found !== undefined) return found;
-    const authority = parseAuthority(bytes, start, end);
+    const authority = parseAuthority(bytes, start, end, ++this.#created);
     if (authority === undefined) return undefined;
     if (this.#table.count >= this.#entriesMax) this.#table.clear();
     this.#table.add(bytes, start, end, authority);
@@ -44,7 +47,12 @@ export class AuthorityTable {
   }
 }
 
-function parseAuthority(bytes: Uint8Array, from: number, end: number): Authority | undefined {
+function parseAuthority(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  id: number,
+): Authority | undefined {
   let start = from;
   for (let at = from; at < end; at++) {
     const byte = bytes[at] ?? 0;
@@ -71,7 +79,7 @@ function parseAuthority(bytes: Uint8Array, from: number, end: number): Authority
   const port = parsePort(bytes, portStart, end);
   if (port === undefined) return undefined;
   const address = new TextDecoder().decode(bytes.slice(host, hostEnd));
-  return { bytes: bytes.slice(start, end), address, port };
+  return { bytes: bytes.slice(start, end), address, port, id };
 }
 
 /** `[":" [1*DIGIT]]` */

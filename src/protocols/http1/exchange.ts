@@ -5,7 +5,7 @@ import type { Authority } from "./authority.ts";
 import { METHOD_OTHER } from "./methods.ts";
 import type { Route } from "./route.ts";
 import type { Http1Shared } from "./shared.ts";
-import { describeExchange, measureExchange } from "./span.ts";
+import { describeDetails } from "./span.ts";
 import { readTraceparent } from "./traceparent.ts";
 
 /** Bytes of the request target that are kept; the rest is cut off. */
@@ -179,10 +179,11 @@ export class Http1Exchange implements Exchange {
   }
 
   describe(sink: SpanSink): void {
-    describeExchange(this, sink);
+    sink.block(this.shared.summaries.find(this).span);
+    describeDetails(this, sink);
   }
 
   measure(sink: MeasurementSink): void {
-    measureExchange(this, sink);
+    sink.block(this.shared.summaries.find(this).measurement);
   }
 }

@@ -30,7 +30,11 @@ export class Route {
   readonly name: string;
   readonly #spanNames: string[] = [];
 
-  constructor(utf8: Uint8Array) {
+  /** Differs between the routes of a table. */
+  readonly id: number;
+
+  constructor(utf8: Uint8Array, id: number) {
+    this.id = id;
     this.utf8 = utf8;
     this.name = new TextDecoder().decode(utf8);
   }
@@ -57,7 +61,7 @@ export class RouteTable {
   readonly #fallbacks = new ByteTable<Route>();
   readonly #routesMax: number;
   readonly #scratch = new Uint8Array(ROUTE_BYTES_MAX + 128);
-  readonly #any = new Route(REST);
+  readonly #any = new Route(REST, 0);
 
   constructor(routesMax: number) {
     this.#routesMax = routesMax;
@@ -77,13 +81,13 @@ export class RouteTable {
     if (this.#routes.count >= this.#routesMax) {
       return this.#fallbacks.find(this.#scratch, 0, first) ?? this.#any;
     }
-    const created = new Route(this.#scratch.slice(0, length));
+    const created = new Route(this.#scratch.slice(0, length), this.count + 1);
     this.#routes.add(this.#scratch, 0, length, created);
     if (this.#fallbacks.find(this.#scratch, 0, first) === undefined) {
       const name = new Uint8Array(first + REST.length);
       name.set(this.#scratch.subarray(0, first));
       name.set(REST, first);
-      this.#fallbacks.add(this.#scratch, 0, first, new Route(name));
+      this.#fallbacks.add(this.#scratch, 0, first, new Route(name, this.count + 1));
     }
     return created;
   }

@@ -9,6 +9,7 @@ import { AuthorityTable } from "./authority.ts";
 import { Http1Exchange } from "./exchange.ts";
 import { Head, type WantedHeader } from "./head.ts";
 import { RouteTable } from "./route.ts";
+import { SummaryCache } from "./summary-cache.ts";
 
 const AUTHORITIES_MAX = 1024;
 const POOL_MAX = 4096;
@@ -18,6 +19,7 @@ export class Http1Shared {
   readonly options: ParserOptions;
   readonly head: Head = new Head();
   readonly routes: RouteTable;
+  readonly summaries: SummaryCache = new SummaryCache();
   readonly authorities: AuthorityTable = new AuthorityTable(AUTHORITIES_MAX);
   readonly requestHeaders: readonly WantedHeader[];
   readonly responseHeaders: readonly WantedHeader[];

@@ -12,6 +12,7 @@ import {
   ATTR_URL_PATH,
   ATTR_URL_QUERY,
   ATTR_URL_SCHEME,
+  HTTP_REQUEST_METHOD_VALUE_OTHER,
   METRIC_HTTP_CLIENT_REQUEST_DURATION,
   METRIC_HTTP_SERVER_REQUEST_DURATION,
 } from "@opentelemetry/semantic-conventions";
@@ -26,8 +27,11 @@ import {
   type MeasurementSink,
   type SpanSink,
 } from "../../model/attribute.ts";
+import type { Role } from "../../model/protocol.ts";
+import type { Authority } from "./authority.ts";
 import type { Http1Exchange } from "./exchange.ts";
 import { METHOD_CONNECT, METHOD_NAMES, METHOD_OTHER } from "./methods.ts";
+import type { Route } from "./route.ts";
 import { UrlWriter } from "./url.ts";
 
 const KEYS = {
@@ -50,20 +54,59 @@ const KEYS = {
 const VERSIONS: readonly string[] = ["1.0", "1.1"];
 const url = new UrlWriter();
 
+/**
+ * What spans have in common decides what the measurement is too: these fields, each of few values.
+ */
+export interface Summary {
+  readonly role: Role;
+  readonly methodIndex: number;
+  readonly route: Route | undefined;
+  readonly authority: Authority | undefined;
+  readonly minor: number;
+  readonly status: number;
+  readonly https: boolean;
+  /** `error.type` of an exchange that the connection's end cut short, else empty. */
+  readonly failure: string;
+}
+
 /** By the HTTP span conventions, https://opentelemetry.io/docs/specs/semconv/http/http-spans/ */
-export function describeExchange(exchange: Http1Exchange, sink: SpanSink): void {
-  const server = exchange.role === "server";
-  const method = methodName(exchange);
-  const route = exchange.route;
-  if (route !== undefined) sink.name(route.spanName(exchange.methodIndex));
-  else sink.name(exchange.methodIndex === METHOD_OTHER ? "HTTP" : method);
+export function describeSummary(summary: Summary, sink: SpanSink): void {
+  const server = summary.role === "server";
+  const method = METHOD_NAMES[summary.methodIndex] ?? HTTP_REQUEST_METHOD_VALUE_OTHER;
+  const route = summary.route;
+  if (route !== undefined) sink.name(route.spanName(summary.methodIndex));
+  else sink.name(summary.methodIndex === METHOD_OTHER ? "HTTP" : method);
   sink.string(KEYS.method, method);
+  if (server && summary.methodIndex !== METHOD_CONNECT) {
+    sink.string(KEYS.urlScheme, schemeOf(summary));
+  }
+  if (route !== undefined) sink.bytes(KEYS.route, route.utf8, 0, route.utf8.length);
+  describeAuthority(summary, sink);
+  sink.string(KEYS.version, versionOf(summary));
+  describeStatus(summary, sink);
+  if (isError(summary)) sink.error("");
+}
+
+/** By the HTTP metric conventions, https://opentelemetry.io/docs/specs/semconv/http/http-metrics/ */
+export function measureSummary(summary: Summary, sink: MeasurementSink): void {
+  const server = summary.role === "server";
+  sink.instrument(
+    server ? METRIC_HTTP_SERVER_REQUEST_DURATION : METRIC_HTTP_CLIENT_REQUEST_DURATION,
+  );
+  sink.string(KEYS.method, METHOD_NAMES[summary.methodIndex] ?? HTTP_REQUEST_METHOD_VALUE_OTHER);
+  sink.string(KEYS.urlScheme, schemeOf(summary));
+  const route = summary.route;
+  if (route !== undefined) sink.bytes(KEYS.route, route.utf8, 0, route.utf8.length);
+  // For servers these are opt-in: the Host field is the client's to choose.
+  if (!server) describeAuthority(summary, sink);
+  sink.string(KEYS.version, versionOf(summary));
+  describeStatus(summary, sink);
+}
+
+/** What only this span has. */
+export function describeDetails(exchange: Http1Exchange, sink: SpanSink): void {
   if (exchange.methodOriginal !== "") sink.string(KEYS.methodOriginal, exchange.methodOriginal);
   describeUrl(exchange, sink);
-  if (route !== undefined) sink.bytes(KEYS.route, route.utf8, 0, route.utf8.length);
-  describeAuthority(exchange, sink);
-  sink.string(KEYS.version, versionOf(exchange));
-  describeStatus(exchange, sink);
   if (exchange.requestBodyBytes >= 0) sink.int(KEYS.requestBodySize, exchange.requestBodyBytes);
   if (exchange.responseBodyBytes >= 0) sink.int(KEYS.responseBodySize, exchange.responseBodyBytes);
   if (exchange.requestHeaders.length > 0) {
@@ -72,35 +115,14 @@ export function describeExchange(exchange: Http1Exchange, sink: SpanSink): void 
   if (exchange.responseHeaders.length > 0) {
     describeHeaders(sink, exchange.shared.responseHeaderKeys, exchange.responseHeaders);
   }
-  if (isError(exchange, server)) sink.error("");
 }
 
-/** By the HTTP metric conventions, https://opentelemetry.io/docs/specs/semconv/http/http-metrics/ */
-export function measureExchange(exchange: Http1Exchange, sink: MeasurementSink): void {
-  const server = exchange.role === "server";
-  sink.instrument(
-    server ? METRIC_HTTP_SERVER_REQUEST_DURATION : METRIC_HTTP_CLIENT_REQUEST_DURATION,
-  );
-  sink.string(KEYS.method, methodName(exchange));
-  sink.string(KEYS.urlScheme, schemeOf(exchange));
-  const route = exchange.route;
-  if (route !== undefined) sink.bytes(KEYS.route, route.utf8, 0, route.utf8.length);
-  // For servers these are opt-in: the Host field is the client's to choose.
-  if (!server) describeAuthority(exchange, sink);
-  sink.string(KEYS.version, versionOf(exchange));
-  describeStatus(exchange, sink);
+function versionOf(summary: Summary): string {
+  return VERSIONS[summary.minor] ?? `1.${summary.minor}`;
 }
 
-function methodName(exchange: Http1Exchange): string {
-  return METHOD_NAMES[exchange.methodIndex] ?? "_OTHER";
-}
-
-function versionOf(exchange: Http1Exchange): string {
-  return VERSIONS[exchange.minor] ?? `1.${exchange.minor}`;
-}
-
-function schemeOf(exchange: Http1Exchange): string {
-  return exchange.https ? "https" : "http";
+function schemeOf(summary: Summary): string {
+  return summary.https ? "https" : "http";
 }
 
 function describeUrl(exchange: Http1Exchange, sink: SpanSink): void {
@@ -117,29 +139,29 @@ function describeUrl(exchange: Http1Exchange, sink: SpanSink): void {
   if (exchange.pathEnd > exchange.pathStart) {
     sink.bytes(KEYS.urlPath, target, exchange.pathStart, exchange.pathEnd);
   } else if (exchange.known) sink.string(KEYS.urlPath, "/");
-  sink.string(KEYS.urlScheme, schemeOf(exchange));
+  // A client's scheme is otherwise in its url.full.
+  if (exchange.role === "client") sink.string(KEYS.urlScheme, schemeOf(exchange));
   if (!withQuery) return;
   url.reset();
   url.redactedQuery(target, exchange.queryStart, exchange.targetEnd);
   sink.bytes(KEYS.urlQuery, url.bytes, 0, url.length);
 }
 
-function describeAuthority(exchange: Http1Exchange, sink: AttributeSink): void {
-  if (exchange.authority === undefined) return;
-  sink.string(KEYS.serverAddress, exchange.authority.address);
-  sink.int(KEYS.serverPort, exchange.authority.port);
+function describeAuthority(summary: Summary, sink: AttributeSink): void {
+  if (summary.authority === undefined) return;
+  sink.string(KEYS.serverAddress, summary.authority.address);
+  sink.int(KEYS.serverPort, summary.authority.port);
 }
 
-function describeStatus(exchange: Http1Exchange, sink: AttributeSink): void {
-  if (exchange.status > 0) sink.int(KEYS.status, exchange.status);
-  if (exchange.failure !== "") sink.string(KEYS.errorType, exchange.failure);
-  else if (isError(exchange, exchange.role === "server")) {
-    sink.string(KEYS.errorType, String(exchange.status));
-  }
+function describeStatus(summary: Summary, sink: AttributeSink): void {
+  if (summary.status > 0) sink.int(KEYS.status, summary.status);
+  if (summary.failure !== "") sink.string(KEYS.errorType, summary.failure);
+  else if (isError(summary)) sink.string(KEYS.errorType, String(summary.status));
 }
 
-function isError(exchange: Http1Exchange, server: boolean): boolean {
-  return exchange.failure !== "" || exchange.status >= (server ? 500 : 400);
+function isError(summary: Summary): boolean {
+  const errorStatus = summary.role === "server" ? 500 : 400;
+  return summary.failure !== "" || summary.status >= errorStatus;
 }
 
 function describeHeaders(
