@@ -280,6 +280,30 @@ export function forEachSpan(
   });
 }
 
+/** The messages in a repeated field. */
+export function messagesIn(view: MessageView, field: number): MessageView[] {
+  const messages: MessageView[] = [];
+  eachMessage(view.bytes, { start: view.start, end: view.end, field }, (message) => {
+    messages.push(message);
+  });
+  return messages;
+}
+
+/** The last text in a field, or "". */
+export function textIn(view: MessageView, field: number): string {
+  const reader = new FieldReader().reset(view.bytes, view.start, view.end);
+  let text = "";
+  while (reader.next()) {
+    if (reader.field === field && reader.wireType === WIRE_BYTES) text = textOf(reader);
+  }
+  return text;
+}
+
+/** A whole request body as a view. */
+export function viewOf(bytes: Uint8Array): MessageView {
+  return { bytes, start: 0, end: bytes.length };
+}
+
 function eachMessage(
   bytes: Uint8Array,
   { start, end, field }: { readonly start: number; readonly end: number; readonly field: number },
