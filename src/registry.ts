@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { factory as debugExporter } from "../exporters/debug/factory.ts";
 import { factory as fileExporter } from "../exporters/file/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
@@ -18,6 +19,7 @@ export const FACTORIES: readonly Factory[] = [
   memoryLimiterProcessor,
   spanStitchProcessor,
   batchProcessor,
+  debugExporter,
   fileExporter,
   nopExporter,
   otlpGrpcExporter,
