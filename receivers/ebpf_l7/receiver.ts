@@ -3,9 +3,10 @@ import { type Observable, Subject, type Subscription } from "rxjs";
 import type { Extension, Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch, Signal } from "../../src/model/batch.ts";
-import type { ProcessSelection } from "../../src/model/process.ts";
+import type { ProcessSelection, SelectedProcess } from "../../src/model/process.ts";
 import type { ParserOptions } from "../../src/model/protocol.ts";
 import { protocolByWire } from "../../src/protocols/registry.ts";
+import { DurationMetrics } from "../../src/spans/duration-metrics.ts";
 import { EpochClock } from "../../src/spans/epoch-clock.ts";
 import { ResourceBatcher } from "../../src/spans/resource-batcher.ts";
 import { SpanEncoder } from "../../src/spans/span-encoder.ts";
@@ -25,6 +26,8 @@ const UPKEEP_INTERVAL_MS = 1000;
 /** Connections looked at for idleness in one upkeep. */
 const SWEEP_PER_UPKEEP = 4096;
 const RING_FULL = 1;
+/** Combinations of method, route, status and so on, a process and instrument. */
+const SERIES_MAX = 2000;
 const NS_PER_MS = 1e6;
 
 export interface EbpfL7Dependencies {
@@ -119,6 +122,11 @@ class Running {
   readonly #shed = new ShedControl();
   readonly #upkeep: NodeJS.Timeout;
   readonly #demand: Subscription;
+  readonly #metrics: DurationMetrics | undefined;
+  readonly #collector: NodeJS.Timeout | undefined;
+  readonly #changes: Subscription;
+  /** Processes that ended since the last collection of metrics. */
+  readonly #deselected = new Set<SelectedProcess>();
   #offsetNs = measureOffset(SYSTEM_CLOCKS);
   #oldestAgeMs = 0;
   #isDemanded = false;
@@ -131,6 +139,16 @@ class Running {
     this.#clock = new EpochClock(this.#offsetNs);
     this.#batcher = new ResourceBatcher({ version: settings.buildInfo.version });
     this.#table = new ConnectionTable(config.max_connections);
+    const { version } = settings.buildInfo;
+    if (settings.signals.has("metrics")) {
+      this.#metrics = new DurationMetrics({ version, clock: this.#clock, seriesMax: SERIES_MAX });
+      this.#collector = setInterval(() => this.#collect(), config.metrics_interval);
+    }
+    this.#changes = selection.changes.subscribe(({ kind, process: changed }) => {
+      if (this.#metrics === undefined) return;
+      if (kind === "deselected") this.#deselected.add(changed);
+      else this.#deselected.delete(changed);
+    });
     const cursor = new DataCursor(source.memory);
     const encoder = new SpanEncoder({ clock: this.#clock, batcher: this.#batcher });
     this.#tracker = new ExchangeTracker({
@@ -141,7 +159,7 @@ class Running {
       output: new SignalOutput({
         encoder,
         traces: settings.signals.has("traces"),
-        measurements: undefined,
+        measurements: this.#metrics,
       }),
     });
     this.#reader = new RecordReader({
@@ -172,14 +190,17 @@ class Running {
 
   stop(): void {
     this.#demand.unsubscribe();
+    this.#changes.unsubscribe();
     this.#loop.close();
     clearInterval(this.#upkeep);
+    clearInterval(this.#collector);
     const { source } = this.#options;
     try {
       // What the kernel has written until now is still ours.
       while (source.drain(this.#reader.onRecord, 1024) === 1024) this.#flush(false);
       for (const connection of this.#table) this.#tracker.forget(connection, "shutdown");
       this.#flush(true);
+      this.#collect();
     } catch (error) {
       this.#report(error);
     } finally {
@@ -196,11 +217,18 @@ class Running {
 
   #flush(isTurnOver: boolean): void {
     if (isTurnOver && this.#reader.firstNs !== 0) {
-      this.#oldestAgeMs = performanceNowMonotonicMs() - this.#reader.firstNs / NS_PER_MS;
+      this.#oldestAgeMs = monotonicNowMs() - this.#reader.firstNs / NS_PER_MS;
     }
     if (!isTurnOver && !this.#batcher.full) return;
     const batch = this.#batcher.take();
     if (batch !== undefined) this.#options.emit(batch);
+  }
+
+  #collect(): void {
+    const batch = this.#metrics?.collect(monotonicNowMs() * NS_PER_MS);
+    if (batch !== undefined) this.#options.emit(batch);
+    for (const ended of this.#deselected) this.#metrics?.forget(ended);
+    this.#deselected.clear();
   }
 
   #keepUp(): void {
@@ -222,7 +250,7 @@ class Running {
       this.#isUnknownMet = false;
       source.announceAgain();
     }
-    const idleBeforeNs = (performanceNowMonotonicMs() - config.idle_timeout) * NS_PER_MS;
+    const idleBeforeNs = (monotonicNowMs() - config.idle_timeout) * NS_PER_MS;
     this.#table.sweep(SWEEP_PER_UPKEEP, (connection) => {
       if (connection.lastNs !== 0 && connection.lastNs < idleBeforeNs) {
         this.#reader.evict(connection);
@@ -256,7 +284,7 @@ class Running {
 }
 
 /** `performance.now()` starts with the process; records carry the clock that it is based on. */
-function performanceNowMonotonicMs(): number {
+function monotonicNowMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;
 }
 

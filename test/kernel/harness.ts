@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { type LoadedObject, openObject } from "libbpf-ts";
+import { type BpfMap, type LoadedObject, openObject } from "libbpf-ts";
 import {
   WIRE_CLOSE,
   WIRE_CONNECTION,
@@ -10,7 +10,7 @@ import {
   WIRE_DATA,
   WIRE_HEADER_KIND,
 } from "../../bpf/generated/wire.ts";
-import { configSchema, type EbpfL7Config } from "../../receivers/ebpf_l7/config.ts";
+import { configSchema } from "../../receivers/ebpf_l7/config.ts";
 import {
   type CloseRecord,
   type ConnectionRecord,
@@ -22,6 +22,9 @@ import { BpfCapture, type CaptureCounts } from "../../receivers/ebpf_l7/kernel-s
 import { SENT } from "../../src/model/protocol.ts";
 
 const SELECTION_OBJECT = new URL("../../build/bpf/selection.bpf.o", import.meta.url);
+
+/** A child that hangs is a failed test, not a hanging one. */
+const CHILD_MAX_MS = 15_000;
 
 /** A data record, copied out of the ring. */
 export interface Seen {
@@ -51,19 +54,41 @@ export interface Captured {
   readonly kinds: readonly number[];
 }
 
-/** Selection and capture, attached. Nothing is watched until `select`. */
+/** The kernel's selection, attached. Nothing is watched until `select`. */
+export class Selection {
+  readonly #object: LoadedObject;
+  readonly map: BpfMap;
+
+  constructor() {
+    this.#object = openObject(fileURLToPath(SELECTION_OBJECT)).load();
+    this.#object.attachAll();
+    this.map = this.#object.map("selected_tasks");
+  }
+
+  select(pid: number): void {
+    const wanted = this.#object.map("wanted");
+    wanted.set(uint32(pid), uint32(1));
+    this.#object.runIterator("seed_tasks");
+    wanted.delete(uint32(pid));
+  }
+
+  close(): void {
+    this.#object.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Selection and capture, attached. */
 export class Harness {
-  readonly #selection: LoadedObject;
+  readonly #selection = new Selection();
   readonly capture: BpfCapture;
 
-  constructor(config: Partial<EbpfL7Config> = {}) {
-    this.#selection = openObject(fileURLToPath(SELECTION_OBJECT)).load();
-    this.#selection.attachAll();
+  constructor(config: Readonly<Record<string, unknown>> = {}) {
     const wanted = { ring_size: 1 << 20, ...config };
-    this.capture = BpfCapture.load(
-      configSchema.parse(wanted),
-      this.#selection.map("selected_tasks"),
-    );
+    this.capture = BpfCapture.load(configSchema.parse(wanted), this.#selection.map);
   }
 
   get object(): LoadedObject {
@@ -71,10 +96,7 @@ export class Harness {
   }
 
   select(pid: number): void {
-    const wanted = this.#selection.map("wanted");
-    wanted.set(uint32(pid), uint32(1));
-    this.#selection.runIterator("seed_tasks");
-    wanted.delete(uint32(pid));
+    this.#selection.select(pid);
   }
 
   counts(): CaptureCounts {
@@ -172,7 +194,11 @@ export class Child {
 
   constructor(script: string, command: readonly string[] = ["python3", "-c"]) {
     const [file = "", ...prefix] = command;
-    this.#process = spawn(file, [...prefix, PRELUDE + script], { stdio: "pipe" });
+    this.#process = spawn(file, [...prefix, PRELUDE + script], {
+      stdio: "pipe",
+      timeout: CHILD_MAX_MS,
+      killSignal: "SIGKILL",
+    });
     this.#process.stdout?.on("data", (chunk) => {
       this.#output += String(chunk);
     });
@@ -191,7 +217,8 @@ export class Child {
   /** Until the script calls `wait()` the `count`-th time. */
   async ready(count = 1): Promise<void> {
     while (this.#output.split("ready").length <= count) {
-      if (this.#process.exitCode !== null) throw new Error(`The child ended: ${this.#errors}`);
+      if (this.#process.exitCode !== null || this.#process.signalCode !== null)
+        throw new Error(`The child ended: ${this.#errors}`);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }

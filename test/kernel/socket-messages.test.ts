@@ -94,17 +94,18 @@ with open("/proc/self/exe", "rb") as file:
     server.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 6000\\r\\n\\r\\n")
     os.sendfile(server.fileno(), file.fileno(), 0, 5000)
     inner, outer = os.pipe(); os.splice(file.fileno(), outer, 1000); os.splice(inner, server.fileno(), 1000)
-while len(client.recv(9999)) != 1000: time.sleep(.001)
+left = 6041
+while left > 0: left -= len(client.recv(9999))
 client.send(REQUEST)`;
       const { server, client } = ends(await watch(harness, script));
       const sent = server.filter((seen) => seen.sent);
       assert.deepEqual(
         sent.map((seen) => seen.length),
-        [43, 5000, 1000],
+        [41, 5000, 1000],
       );
       assert.deepEqual(
         sent.map((seen) => seen.position),
-        [0, 43, 5043],
+        [0, 41, 5041],
       );
       assert.deepEqual(
         sent.slice(1).map((seen) => seen.payload),
