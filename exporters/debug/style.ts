@@ -56,6 +56,7 @@ export function durationText(ns: number): string {
   if (ns < 0) return `-${durationText(-ns)}`;
   if (ns < 1e3) return `${Math.round(ns)} ns`;
   const [value, unit] = ns < 1e6 ? [ns / 1e3, "µs"] : ns < 1e9 ? [ns / 1e6, "ms"] : [ns / 1e9, "s"];
+  if (value >= 1e5) return `${value.toExponential(1)} ${unit}`;
   const digits = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
   return `${value.toFixed(digits)} ${unit}`;
 }

@@ -68,16 +68,17 @@ function eachResource(batch: Batch, visit: (resource: Resource, index: number) =
   }
 }
 
-function pairs(attributes: ReadonlyMap<string, AttributeValue>): string {
-  let text = "";
-  for (const [key, value] of attributes) text += ` ${printable(key)}=${valueText(value)}`;
-  return text;
+/** ` key=value` for each attribute, or separated by `separator`. */
+function pairs(attributes: ReadonlyMap<string, AttributeValue>, separator?: string): string {
+  const texts = [...attributes].map(([key, value]) => `${printable(key)}=${valueText(value)}`);
+  if (separator !== undefined) return texts.join(separator);
+  return texts.map((text) => ` ${text}`).join("");
 }
 
 function valueText(value: AttributeValue): string {
   if (typeof value === "string") return printable(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  if (value instanceof Map) return `{${pairs(value).trimStart()}}`;
+  if (value instanceof Map) return `{${pairs(value, " ")}}`;
   if (Array.isArray(value)) return `[${value.map((inner) => valueText(inner)).join(", ")}]`;
   return String(value ?? "");
 }
@@ -118,8 +119,8 @@ function metricLines(metric: MessageView): string[] {
     messagesIn(metric, field)
       .flatMap((kind) => messagesIn(kind, 1))
       .map((point) => {
-        const labels = pairs(attributesOf(point, attributesField)).trimStart();
-        return `${name}{${labels.replaceAll(" ", ",")}} ${pointText(field, point)}`;
+        const labels = pairs(attributesOf(point, attributesField), ",");
+        return `${name}{${labels}} ${pointText(field, point)}`;
       }),
   );
 }
