@@ -61,6 +61,11 @@ class Watched {
     return this;
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** A second call does nothing. */
   async stop(): Promise<void> {
     await this.receiver.shutdown(new AbortController().signal);
     this.selection.close();
@@ -133,7 +138,7 @@ function settle(): Promise<void> {
 }
 
 test("an exchange gives a client and a server span that are linked by name", async () => {
-  const watched = await runWatched("wait(); exchange(*pair())");
+  await using watched = await runWatched("wait(); exchange(*pair())");
   await watched.stop();
   assert.equal(watched.spans.length, 2);
   const client = watched.spans.find((span) => span.kind === CLIENT);
@@ -148,7 +153,7 @@ test("an exchange gives a client and a server span that are linked by name", asy
 });
 
 test("an outgoing request names the request that its thread had read", async () => {
-  const watched = await runWatched(`
+  await using watched = await runWatched(`
 wait(); client, server = pair(); client.send(REQUEST); server.recv(9999)
 onward, behind = pair(); onward.send(REQUEST)
 def serve(): behind.recv(9999); behind.send(RESPONSE)
@@ -174,7 +179,7 @@ client, server = pair(); exchange(client, server); client.send(REQUEST); server.
 wait(); server.send(RESPONSE); client.recv(9999)
 for _ in range(3): exchange(client, server)`);
   await child.ready();
-  const watched = await new Watched().start();
+  await using watched = await new Watched().start();
   watched.selection.select(child.pid);
   child.resume();
   await child.done();
@@ -190,7 +195,7 @@ for _ in range(3): exchange(client, server)`);
 });
 
 test("a request whose connection is reset is an error and has no status", async () => {
-  const watched = await runWatched(`
+  await using watched = await runWatched(`
 wait(); client, server = pair(); client.send(REQUEST); server.recv(9999)
 server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); server.close()
 try: client.recv(99)
@@ -205,7 +210,7 @@ client.close()`);
 });
 
 test("the account balances: seen is captured and dropped, started is completed and given up", async () => {
-  const watched = await runWatched(
+  await using watched = await runWatched(
     `
 wait(); pairs = [pair() for _ in range(8)]
 for _ in range(300):
@@ -218,24 +223,21 @@ time.sleep(.05)`,
   const name = (suffix: string): string => `backstitch_ebpf_l7_${suffix}`;
   const total = (suffix: string): Promise<number> => watched.count(name(suffix));
   await settle();
-  const seen = await total("records_seen_total");
+  const seen = await total("records_seen");
   assert.equal(seen, 8 * 300 * 4 + 4);
-  assert.equal(
-    seen,
-    (await total("records_captured_total")) + (await total("records_dropped_total")),
-  );
+  assert.equal(seen, (await total("records_captured")) + (await total("records_dropped")));
   await watched.stop();
   const open = 0;
   assert.equal(
-    await total("exchanges_started_total"),
-    (await total("exchanges_completed_total")) + (await total("exchanges_abandoned_total")) + open,
+    await total("exchanges_started"),
+    (await total("exchanges_completed")) + (await total("exchanges_abandoned")) + open,
   );
-  assert.equal(await total("exchanges_completed_total"), watched.spans.length);
-  assert.equal(await total("records_unknown_connection_total"), 0);
+  assert.equal(await total("exchanges_completed"), watched.spans.length);
+  assert.equal(await total("records_unknown_connection"), 0);
 });
 
 test("while nothing is demanded records wait in the ring", async () => {
-  const watched = new Watched();
+  await using watched = new Watched();
   watched.demand.next(false);
   await watched.start();
   const child = new Child("wait(); exchange(*pair())");
