@@ -100,6 +100,12 @@ export class Account {
       "Of these, those written into the ring.",
       () => current().captured,
     );
+    this.#observe(
+      "records_added",
+      "{record}",
+      "Data records besides these: first bytes of split heads, marks of shed connections.",
+      () => current().markers + current().prefixes,
+    );
     this.#observe("bytes_seen", "By", "Bytes that these calls moved.", () => current().bytesSeen);
     this.#observe(
       "bytes_captured",
