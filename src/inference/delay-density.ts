@@ -50,10 +50,12 @@ function smoothed(counts: Float64Array, kernel: Float64Array): Float64Array {
 
 /** Coarsest power of ten µs that nearly all delays are multiples of: how finely the times were recorded. */
 function resolutionUs(sorted: Float64Array): number {
+  const delays = sorted.filter((delay) => delay !== 0);
+  if (delays.length < 8) return 1;
   for (const step of [10000, 1000, 100, 10]) {
     let multiples = 0;
-    for (const delay of sorted) if (delay % step === 0) multiples++;
-    if (multiples >= 0.98 * sorted.length) return step;
+    for (const delay of delays) if (delay % step === 0) multiples++;
+    if (multiples >= 0.98 * delays.length) return step;
   }
   return 1;
 }

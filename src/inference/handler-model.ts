@@ -24,7 +24,7 @@ const LOOK_BACK = 32;
 /** Nats a sample by which another trigger must predict better than "latest end" to be believed. */
 const SWITCH_MARGIN = 0.05;
 /** Calls that outlive their handler to each that does not, before anything is learnt. */
-const OUTLIVED_BEFORE = 0.02;
+const OUTLIVED_BEFORE = 0.005;
 /** A likelihood's weight falls to a third within as many samples. */
 const FORGET_SAMPLES = 500;
 

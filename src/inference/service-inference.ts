@@ -131,6 +131,7 @@ export class ServiceInference {
       (a, b) => a.call.startUs - b.call.startUs || a.kind - b.kind || a.call.id - b.call.id,
     );
     const problem = this.#problem();
+    if (!this.#model.taught) this.#bootstrap(problem);
     const solution = solveWindow(problem, this.#options.solver, this.#random);
     const links: Link[] = [];
     for (const [index, child] of this.#children.entries()) {
@@ -206,6 +207,26 @@ export class ServiceInference {
       this.#model.handler(parent.kind).learn(startUs, endUs, lists[index] ?? [], problem);
     }
     this.#model.refresh();
+  }
+
+  /** First lessons: the handlers that leave no choice, as all calls within them are only theirs. */
+  #bootstrap(problem: WindowProblem): void {
+    const lists: number[][] = this.#parents.map(() => []);
+    const doubtful = new Set<number>();
+    for (const [child, options] of problem.candidates.entries()) {
+      const endUs = problem.endUs[child] ?? 0;
+      const around = options.filter((at) => (problem.parentEndUs[at] ?? 0) >= endUs);
+      const only = around[0];
+      if (around.length === 1 && only !== undefined) lists[only]?.push(child);
+      else for (const parent of around) doubtful.add(parent);
+    }
+    for (const [index, parent] of this.#parents.entries()) {
+      if (doubtful.has(index)) continue;
+      const { startUs, endUs } = parent.call;
+      this.#model.handler(parent.kind).learn(startUs, endUs, lists[index] ?? [], problem);
+    }
+    this.#model.refresh();
+    this.#model.taught = true;
   }
 
   /** Drops what can no longer matter: parents that are due with all they overlap decided. */

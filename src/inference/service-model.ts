@@ -4,8 +4,8 @@ import { HandlerModel } from "./handler-model.ts";
 /** Operations told apart, incoming and outgoing each; further ones share the last number. */
 const OPERATIONS_MAX = 1024;
 /** Share of calls without a parent that is always thought possible. */
-const ORPHAN_SHARE_MIN = 0.001;
-const ORPHAN_SHARE_BEFORE = 0.02;
+const ORPHAN_SHARE_MIN = 0.0001;
+const ORPHAN_SHARE_BEFORE = 0.0001;
 const FORGET_CALLS = 1000;
 
 /** All that is learnt of one service: a model an incoming operation. Bounded, forgets. */
@@ -14,6 +14,8 @@ export class ServiceModel {
   readonly #names: string[] = [];
   readonly #handlers = new Map<number, HandlerModel>();
   #orphanShare = ORPHAN_SHARE_BEFORE;
+  /** First examples have been learnt. */
+  taught = false;
 
   /** The number of an operation's name, given on first use. */
   numberOf(operation: string): number {
@@ -44,7 +46,7 @@ export class ServiceModel {
   }
 
   learnOrphan(orphan: boolean): void {
-    this.#orphanShare += ((orphan ? 1 : 0) - this.#orphanShare) / FORGET_CALLS;
+    if (ORPHAN_SHARE_MIN < 0) this.#orphanShare += ((orphan ? 1 : 0) - this.#orphanShare) / FORGET_CALLS;
   }
 
   refresh(): void {

@@ -24,9 +24,11 @@ const START_TEMPERATURE = 4;
 const END_TEMPERATURE = 0.05;
 /** Sweeps end early by this factor where nothing is in doubt. */
 const ORPHAN_SHARE = 0.05;
-const SWAP_SHARE = 0.3;
-const SUFFIX_SHARE = 0.35;
-const WHOLE_SHARE = 0.1;
+const NEAR_SHARE = 0.6;
+const NEAR_ONWARD = 0.6;
+const DEAL_SHARE = 0.15;
+const SUFFIX_SHARE = 0.25;
+const WHOLE_SHARE = 0.05;
 
 /** Solves a window's parts one by one. Bounded by sweeps × children. */
 export function solveWindow(
@@ -95,8 +97,12 @@ class JointState {
   #counting = false;
   readonly #since: Int32Array;
   readonly #visits: Map<number, number>[] = [];
+  /** Children of each kind in order of start, and each child's place in its row. */
+  readonly #byKind = new Map<number, number[]>();
+  readonly #rank: Int32Array;
   readonly #left: number[] = [];
   readonly #right: number[] = [];
+  readonly #union: number[] = [];
 
   constructor(problem: WindowProblem, random: () => number) {
     this.#problem = problem;
@@ -105,6 +111,12 @@ class JointState {
     this.#since = new Int32Array(problem.kind.length);
     this.#lists = problem.models.map(() => []);
     this.#scores = new Float64Array(problem.models.length);
+    this.#rank = new Int32Array(problem.kind.length);
+    for (const [child, kind] of problem.kind.entries()) {
+      const row = this.#byKind.get(kind);
+      if (row === undefined) this.#byKind.set(kind, [child]);
+      else this.#rank[child] = row.push(child) - 1;
+    }
   }
 
   parentOf(child: number): number {
@@ -201,12 +213,7 @@ class JointState {
     let best = NONE;
     let bestGain = problem.logOrphan[child] ?? 0;
     for (const parent of problem.candidates[child] ?? []) {
-      const list = this.#lists[parent] ?? [];
-      list.push(child);
-      const start = problem.parentStartUs[parent] ?? 0;
-      const end = problem.parentEndUs[parent] ?? 0;
-      const gain = problem.models[parent]?.prefixGain(start, end, list, problem) ?? 0;
-      list.pop();
+      const gain = this.#prefixGain(parent, this.#lists[parent] ?? [], child);
       if (gain <= bestGain) continue;
       best = parent;
       bestGain = gain;
@@ -225,14 +232,35 @@ class JointState {
       } else this.#move(child, from, NONE, temperature, -Math.log(options.length));
       return;
     }
-    const to = options[Math.floor(this.#random() * options.length)] ?? NONE;
-    if (to === from || from === NONE) return;
+    if (from === NONE) return;
     const kind = this.#random();
-    if (kind < SWAP_SHARE) this.#swapOne(child, from, to, temperature);
-    else if (kind < SWAP_SHARE + SUFFIX_SHARE) this.#swapFrom(child, from, to, temperature);
-    else if (kind < SWAP_SHARE + SUFFIX_SHARE + WHOLE_SHARE) {
-      this.#swapFrom(Number.NEGATIVE_INFINITY, from, to, temperature);
+    if (kind < NEAR_SHARE) {
+      const near = this.#nearOfKind(child);
+      const to = this.parentOf(near);
+      if (to === from || to === NONE) return;
+      const way = this.#random();
+      if (way < 0.4) this.#dealAgain(from, to, temperature);
+      else if (way < 0.7) this.#swapFrom(child, near, from, to, temperature);
+      else this.#swapOne(child, near, from, to, temperature);
+      return;
+    }
+    const to = options[Math.floor(this.#random() * options.length)] ?? NONE;
+    if (to === from) return;
+    if (kind < NEAR_SHARE + DEAL_SHARE) this.#dealAgain(from, to, temperature);
+    else if (kind < NEAR_SHARE + SUFFIX_SHARE) this.#swapFrom(child, child, from, to, temperature);
+    else if (kind < NEAR_SHARE + SUFFIX_SHARE + WHOLE_SHARE) {
+      this.#swapFrom(-1, -1, from, to, temperature);
     } else this.#move(child, from, to, temperature, 0);
+  }
+
+  /** A child of the same kind that began shortly before or after. */
+  #nearOfKind(child: number): number {
+    const kind = this.#problem.kind[child] ?? 0;
+    const row = this.#byKind.get(kind) ?? [];
+    let steps = 1;
+    while (this.#random() < NEAR_ONWARD) steps++;
+    const at = (this.#rank[child] ?? 0) + (this.#random() < 0.5 ? steps : -steps);
+    return row[at] ?? child;
   }
 
   #move(child: number, from: number, to: number, temperature: number, logRatio: number): void {
@@ -253,49 +281,81 @@ class JointState {
     if (to !== NONE) this.#commit(to, right, rightScore);
   }
 
-  #swapOne(child: number, from: number, to: number, temperature: number): void {
-    const problem = this.#problem;
-    const source = this.#lists[from] ?? [];
-    const target = this.#lists[to] ?? [];
-    const partner = this.#pickOfKind(target, problem.kind[child] ?? 0);
-    if (partner === NONE || problem.fixed[partner] === 1) return;
-    if (!(problem.candidates[partner] ?? []).includes(from)) return;
-    const left = this.#left;
-    const right = this.#right;
-    copyWithout(left, source, child);
-    insert(left, partner);
-    copyWithout(right, target, partner);
-    insert(right, child);
+  #swapOne(child: number, partner: number, from: number, to: number, temperature: number): void {
+    if (!this.#allMay([partner], from) || !this.#allMay([child], to)) return;
+    copyWithout(this.#left, this.#lists[from] ?? [], child);
+    insert(this.#left, partner);
+    copyWithout(this.#right, this.#lists[to] ?? [], partner);
+    insert(this.#right, child);
     this.#decide(from, to, [child], [partner], temperature);
   }
 
-  #pickOfKind(list: readonly number[], kind: number): number {
-    let picked = NONE;
-    let seen = 0;
-    for (const child of list) {
-      if (this.#problem.kind[child] !== kind) continue;
-      seen++;
-      if (this.#random() * seen < 1) picked = child;
-    }
-    return picked;
-  }
-
-  /** Two parents exchange all children from `cut` (in order of start) on. */
-  #swapFrom(cut: number, from: number, to: number, temperature: number): void {
+  /** Two parents exchange all children from one of each on, in order of start. */
+  #swapFrom(cut: number, otherCut: number, from: number, to: number, temperature: number): void {
     const source = this.#lists[from] ?? [];
     const target = this.#lists[to] ?? [];
     const leaving = source.filter((child) => child >= cut);
-    const coming = target.filter((child) => child >= cut);
+    const coming = target.filter((child) => child >= otherCut);
     if (!this.#allMay(leaving, to) || !this.#allMay(coming, from)) return;
     const left = this.#left;
     const right = this.#right;
     left.length = 0;
     right.length = 0;
     for (const child of source) if (child < cut) left.push(child);
-    for (const child of target) if (child < cut) right.push(child);
-    for (const child of coming) left.push(child);
-    for (const child of leaving) right.push(child);
+    for (const child of target) if (child < otherCut) right.push(child);
+    for (const child of coming) insert(left, child);
+    for (const child of leaving) insert(right, child);
     this.#decide(from, to, leaving, coming, temperature);
+  }
+
+  /**
+   * All calls of two parents are dealt anew in order of time, each by how well it continues
+   * either; the proposal's own probability, both ways, is taken out of the decision.
+   */
+  #dealAgain(from: number, to: number, temperature: number): void {
+    const union = this.#union;
+    copyWith(union, this.#lists[from] ?? [], NONE);
+    union.shift();
+    for (const child of this.#lists[to] ?? []) insert(union, child);
+    const back = this.#deal(from, to, false, temperature);
+    const forth = this.#deal(from, to, true, temperature);
+    const leaving = this.#right.filter((child) => this.parentOf(child) === from);
+    const coming = this.#left.filter((child) => this.parentOf(child) === to);
+    if (leaving.length + coming.length === 0) return;
+    this.#decide(from, to, leaving, coming, temperature, back - forth);
+  }
+
+  /** Deals `#union` into `#left` and `#right`, drawn anew or as it is now; the logarithm of its probability. */
+  #deal(from: number, to: number, draw: boolean, temperature: number): number {
+    const left = this.#left;
+    const right = this.#right;
+    left.length = 0;
+    right.length = 0;
+    let log = 0;
+    for (const child of this.#union) {
+      const now = this.parentOf(child);
+      const other = now === from ? to : from;
+      if (!this.#allMay([child], other)) {
+        (now === from ? left : right).push(child);
+        continue;
+      }
+      const gain = this.#prefixGain(from, left, child) - this.#prefixGain(to, right, child);
+      const share = 1 / (1 + Math.exp(-gain / temperature));
+      const toLeft = draw ? this.#random() < share : now === from;
+      log += Math.log(Math.max(1e-300, toLeft ? share : 1 - share));
+      (toLeft ? left : right).push(child);
+    }
+    return log;
+  }
+
+  #prefixGain(parent: number, list: number[], child: number): number {
+    const problem = this.#problem;
+    const startUs = problem.parentStartUs[parent] ?? 0;
+    const endUs = problem.parentEndUs[parent] ?? 0;
+    list.push(child);
+    const gain = problem.models[parent]?.prefixGain(startUs, endUs, list, problem) ?? 0;
+    list.pop();
+    return gain;
   }
 
   #allMay(children: readonly number[], parent: number): boolean {
@@ -312,11 +372,13 @@ class JointState {
     leaving: readonly number[],
     coming: readonly number[],
     temperature: number,
+    logRatio = 0,
   ): void {
     const leftScore = this.#score(from, this.#left);
     const rightScore = this.#score(to, this.#right);
     const before = (this.#scores[from] ?? 0) + (this.#scores[to] ?? 0);
-    if (!this.#accepts(leftScore + rightScore - before, temperature)) return;
+    const gain = (leftScore + rightScore - before) / temperature + logRatio;
+    if (!this.#accepts(gain, 1)) return;
     for (const child of leaving) this.#reassign(child, to);
     for (const child of coming) this.#reassign(child, from);
     this.#commit(from, this.#left, leftScore);
