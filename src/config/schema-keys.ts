@@ -63,3 +63,13 @@ function unwrapAll(schema: Schema): Schema[] {
   if (schema instanceof z.ZodLazy) return [schema];
   return [schema];
 }
+
+/** Every key that the schema knows, with those of its maps, each path once. */
+export function optionPaths(schema: Schema, path: readonly string[] = []): string[][] {
+  if (path.length > 10) return [];
+  const keys = keysAt(schema, path);
+  return keys.flatMap((key) => {
+    const own = [...path, key];
+    return [own, ...optionPaths(schema, own)];
+  });
+}

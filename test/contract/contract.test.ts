@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { of } from "rxjs";
 import type { Component, Factory } from "../../src/component/component.ts";
 import { decodeAt } from "../../src/config/decode.ts";
+import { optionPaths } from "../../src/config/schema-keys.ts";
 import { parseYaml } from "../../src/config/yaml-source.ts";
 import { FACTORIES } from "../../src/registry.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
@@ -112,6 +113,16 @@ for (const factory of FACTORIES) {
     const result = factory.configSchema.safeParse({ no_such_key: 1 });
     const codes = result.error?.issues.map((issue) => issue.code) ?? [];
     assert.ok(codes.includes("unrecognized_keys"), codes.join());
+  });
+
+  test(`${name}: its README, or the page on shared options, names every option`, () => {
+    const root = new URL("../../", import.meta.url);
+    const pages = [`${factory.kind}s/${factory.type}/README.md`, "docs/configuration.md"];
+    const readme = pages.map((page) => readFileSync(new URL(page, root), "utf8")).join();
+    const missing = optionPaths(factory.configSchema)
+      .filter((path) => !new RegExp(`\\b${path.at(-1)}\\b`).test(readme))
+      .map((path) => path.join("::"));
+    assert.deepEqual(missing, []);
   });
 
   test(`${name}: created and shut down twice without a start, it leaves nothing behind`, async () => {
