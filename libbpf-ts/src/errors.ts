@@ -66,8 +66,11 @@ export class NotSupportedError extends BpfError {
   override readonly name: string = "NotSupportedError";
 }
 
-/** Linux's own numbers that user space's tables leave out (`include/linux/errno.h`). */
-const KERNEL_ONLY: ReadonlyMap<number, string> = new Map([[524, "ENOTSUPP"]]);
+/** Linux's own numbers that user space's tables leave out, and one that has two names there. */
+const KERNEL_ONLY: ReadonlyMap<number, string> = new Map([
+  [95, "EOPNOTSUPP"],
+  [524, "ENOTSUPP"],
+]);
 
 export function errnoName(errno: number): string {
   return KERNEL_ONLY.get(errno) ?? getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`;

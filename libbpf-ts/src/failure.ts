@@ -12,7 +12,8 @@ export interface FailureContext {
 
 const NOT_SUPPORTED: ReadonlySet<string> = new Set(["ENOSYS", "EOPNOTSUPP", "ENOTSUPP"]);
 /** libbpf's words when the kernel's BTF lacks the target of a program. */
-const NO_TARGET = /(?:failed to find kernel BTF type ID|is not found in (?:vmlinux|kernel) BTF)/;
+const NO_TARGET =
+  /(?:failed to find kernel BTF type ID|is not found in (?:vmlinux|kernel) BTF|failed to determine (?:k|u)probe perf type|failed to create kprobe .* perf event)/;
 
 function nativeCode(cause: unknown): string {
   if (!(cause instanceof Error) || !("code" in cause) || typeof cause.code !== "string") {

@@ -1,17 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
+export * from "./attach-target.ts";
+export { ElfFile, type ElfSection, type ElfSegment, type ElfSymbol } from "./elf.ts";
 export { BpfError, type BpfErrorCode, NotSupportedError } from "./errors.ts";
+export {
+  buildIdOf,
+  demangle,
+  FunctionIndex,
+  type FunctionOffset,
+  functionOffset,
+} from "./function-offsets.ts";
 export { type GlobalValue, InitialGlobals, MappedGlobals } from "./globals.ts";
 export { BTF_KIND, hasTracepoint, KernelBtf } from "./kernel-btf.ts";
 export { Link } from "./link.ts";
 export {
-  type AttachOptions,
   LoadedObject,
   LoadedProgram,
   type ProgramStats,
+  type RunOptions,
 } from "./loaded-object.ts";
 export { BpfMap, MAP_FLAG, MAP_TYPE, type MapCreateOptions, UPDATE_FLAG } from "./map.ts";
 export { MappedMemory } from "./mapped-memory.ts";
-export type { ProgramDescription, ProgramInfo, VariableDescription } from "./native.ts";
+export { ensureBpffs, ensureTracefs, hasBpffs, hasTracefs } from "./mounts.ts";
+export type {
+  LinkInfo,
+  ProgramDescription,
+  ProgramInfo,
+  TestRunResult,
+  VariableDescription,
+} from "./native.ts";
 export {
   BpfObject,
   type OpenOptions,
@@ -30,3 +46,4 @@ export {
 } from "./probe.ts";
 export { type OnRecord, RingReader } from "./ring-reader.ts";
 export { enableStats, StatsHandle } from "./stats.ts";
+export type { RejectedTarget } from "./uprobe-multi.ts";

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type Attachment, attachTo } from "./attach.ts";
+import type { AttachTarget } from "./attach-target.ts";
 import { BpfError, lastLines } from "./errors.ts";
 import { guarded, toBpfError } from "./failure.ts";
 import { MappedGlobals } from "./globals.ts";
 import { Link } from "./link.ts";
 import { BpfMap, MAP_TYPE } from "./map.ts";
+import { preparePin } from "./mounts.ts";
 import {
   type NativeLink,
   type NativeMapDescription,
@@ -11,22 +14,31 @@ import {
   native,
   type ProgramDescription,
   type ProgramInfo,
+  type TestRunResult,
   type VariableDescription,
 } from "./native.ts";
 import { unknownName } from "./nearest.ts";
 import { RingReader } from "./ring-reader.ts";
 
-export interface AttachOptions {
-  /** For task iterators: visit only this process (by its pid in the caller's namespace). */
-  readonly pid?: number;
-  /** For task iterators: visit only this thread. */
-  readonly tid?: number;
-}
-
 export interface ProgramStats {
   /** Nanoseconds spent in the program since statistics were enabled. */
   readonly runTimeNs: number;
   readonly runCount: number;
+}
+
+/** Input of {@link LoadedProgram.run}. */
+export interface RunOptions {
+  /** The packet, for programs that have one. */
+  readonly data?: Uint8Array;
+  /** The context: what the program gets as its argument. */
+  readonly context?: Uint8Array;
+  /** Runs one after the other; 1 if not given. */
+  readonly repeat?: number;
+  /** Room for the packet and the context as the program left them. */
+  readonly dataOutBytes?: number;
+  readonly contextOutBytes?: number;
+  /** `BPF_F_TEST_*` of `linux/bpf.h`. */
+  readonly flags?: number;
 }
 
 /** A program in the kernel. */
@@ -53,6 +65,41 @@ export class LoadedProgram {
     return guarded({ code: "KERNEL", operation: `info of program "${name}"`, program: name }, () =>
       this.#object.programInfo(name),
     );
+  }
+
+  /** Its descriptor; it belongs to the object. */
+  get fd(): number {
+    const { name } = this.#description;
+    return guarded({ code: "KERNEL", operation: `fd of program "${name}"`, program: name }, () =>
+      this.#object.programFd(name),
+    );
+  }
+
+  /**
+   * Runs the program on given input, without attaching it (`BPF_PROG_TEST_RUN`): `syscall` programs
+   * by their context, network programs by a packet, raw tracepoints by their arguments.
+   */
+  run(options: RunOptions = {}): TestRunResult {
+    const { name } = this.#description;
+    const { data, context, repeat = 0, dataOutBytes = 0, contextOutBytes = 0 } = options;
+    const wanted = { dataOutBytes, contextOutBytes, repeat, flags: options.flags ?? 0, cpu: 0 };
+    return guarded({ code: "KERNEL", operation: `run program "${name}"`, program: name }, () =>
+      this.#object.testRun(name, data, context, wanted),
+    );
+  }
+
+  /** Keeps the program in the kernel under a path of bpffs, after this process has ended. */
+  pin(path: string): void {
+    const { name } = this.#description;
+    preparePin(path);
+    guarded({ code: "KERNEL", operation: `pin program "${name}" at ${path}`, program: name }, () =>
+      this.#object.pinProgram(name, path),
+    );
+  }
+
+  /** For this package: puts this program in the place of a link's. */
+  replaceIn(link: NativeLink): void {
+    this.#object.updateLink(this.#description.name, link);
   }
 
   /** Run time and run count; they stand still unless `enableStats` is in force. */
@@ -103,14 +150,18 @@ export class LoadedObject {
   }
 
   /**
-   * Attaches a program to what its section names (`tp_btf/…`, `raw_tp/…`, `tracepoint/…`, `iter/…`).
+   * Attaches a program: to what its section names (`tp_btf/…`, `raw_tp/…`, `tracepoint/…`,
+   * `iter/…`), or to a given target.
    *
-   * @throws BpfError `ATTACH`, `NOT_SUPPORTED`, `UNKNOWN_NAME`, `CLOSED`.
+   * @throws BpfError `ATTACH`, `NOT_SUPPORTED`, `UNKNOWN_NAME`, `ARGUMENT`, `CLOSED`.
    */
-  attach(programName: string, options: AttachOptions = {}): Link {
+  attach(programName: string, target: AttachTarget = {}): Link {
     const description = this.#describe(programName);
-    const handle = this.#attachNative(description, options);
-    const link = new Link(handle, programName, (detached) => this.#links.delete(detached));
+    const { handles, rejected } = this.#attachNative(description, target);
+    const onDetach = (detached: Link): void => {
+      this.#links.delete(detached);
+    };
+    const link = new Link({ handles, program: programName, rejected, onDetach });
     this.#links.add(link);
     return link;
   }
@@ -134,8 +185,8 @@ export class LoadedObject {
   }
 
   /** Attaches an iterator program, runs it once, detaches it, and returns what it wrote. */
-  runIterator(programName: string, options: AttachOptions = {}): Uint8Array {
-    const link = this.attach(programName, options);
+  runIterator(programName: string, target: AttachTarget = {}): Uint8Array {
+    const link = this.attach(programName, target);
     try {
       return link.readIter();
     } finally {
@@ -233,14 +284,14 @@ export class LoadedObject {
     return found;
   }
 
-  #attachNative(description: ProgramDescription, options: AttachOptions): NativeLink {
+  #attachNative(description: ProgramDescription, target: AttachTarget): Attachment {
     const { name, section } = description;
-    const { pid = 0, tid = 0 } = options;
     try {
-      return pid === 0 && tid === 0
-        ? this.#native.attach(name)
-        : this.#native.attachTaskIterator(name, pid, tid);
+      return attachTo({ object: this.#native, program: name, section }, target);
     } catch (cause) {
+      if (cause instanceof BpfError) {
+        throw cause;
+      }
       const log = native.takeLog();
       const error = toBpfError(
         { code: "ATTACH", operation: `attach ${section} (program "${name}")`, program: name, log },

@@ -8,19 +8,41 @@ import { type NativeMap, type NativeMapInfo, native } from "./native.ts";
 export const MAP_TYPE = {
   hash: 1,
   array: 2,
+  programArray: 3,
+  perfEventArray: 4,
   percpuHash: 5,
   percpuArray: 6,
+  stackTrace: 7,
+  cgroupArray: 8,
   lruHash: 9,
   lruPercpuHash: 10,
+  lpmTrie: 11,
+  arrayOfMaps: 12,
+  hashOfMaps: 13,
+  sockmap: 15,
+  sockhash: 18,
+  queue: 22,
+  stack: 23,
+  socketStorage: 24,
   ringbuf: 27,
+  inodeStorage: 28,
   taskStorage: 29,
+  bloomFilter: 30,
+  userRingbuf: 31,
+  cgroupStorage: 32,
+  arena: 33,
 } as const;
 
 /** `BPF_ANY` inserts or replaces; the other two refuse one of these with EEXIST or ENOENT. */
 export const UPDATE_FLAG = { any: 0, noExist: 1, exist: 2 } as const;
 
 /** `BPF_F_*` flags of map creation. */
-export const MAP_FLAG = { readOnlyForProgram: 0x80, mmapable: 0x400 } as const;
+export const MAP_FLAG = {
+  /** Allocate entries as they come; LPM tries and storage maps must have it. */
+  noPreallocation: 0x1,
+  readOnlyForProgram: 0x80,
+  mmapable: 0x400,
+} as const;
 
 export interface MapCreateOptions {
   /** A number of {@link MAP_TYPE} or any other `BPF_MAP_TYPE_*`. */
@@ -30,6 +52,10 @@ export interface MapCreateOptions {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags?: number;
+  /** `map_extra`: the number of hash functions of a bloom filter. */
+  readonly extra?: number;
+  /** A map of the shape that a map of maps takes. */
+  readonly inner?: BpfMap;
 }
 
 /**
@@ -53,10 +79,19 @@ export class BpfMap {
 
   /** Creates a map that belongs to no object file. */
   static create(options: MapCreateOptions): BpfMap {
-    const { type, name, keySize, valueSize, maxEntries, flags } = options;
+    const { type, name, keySize, valueSize, maxEntries, flags, extra, inner } = options;
     return guarded({ code: "MAP", operation: `create map "${name}"` }, () =>
       BpfMap.fromNative(
-        native.NativeMap.create(type, name, keySize, valueSize, maxEntries, flags ?? 0),
+        native.NativeMap.create(
+          type,
+          name,
+          keySize,
+          valueSize,
+          maxEntries,
+          flags ?? 0,
+          extra ?? 0,
+          inner?.nativeHandle,
+        ),
       ),
     );
   }

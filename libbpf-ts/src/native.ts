@@ -17,7 +17,16 @@ export interface NativeModule {
       valueSize: number,
       maxEntries: number,
       flags: number,
+      extra: number,
+      inner: NativeMap | undefined,
     ): NativeMap;
+    openPinned(path: string): NativeMap;
+    openId(id: number): NativeMap;
+  };
+  readonly NativeLink: { openPinned(path: string): NativeLink };
+  readonly NativePerfBuffer: { open(cpu: number): NativePerfBuffer };
+  readonly NativeSymbolizer: {
+    create(codeInfo: boolean, debugDirectories?: string[]): NativeSymbolizer;
   };
   readonly NativeBtf: { loadKernel(): NativeBtf };
   readonly NativeStats: { enable(): NativeHandle };
@@ -30,6 +39,12 @@ export interface NativeModule {
   probeMapType(type: number): number;
   probeHelper(programType: number, helper: number): number;
   panicForTest(): number;
+  pidfdOpen(pid: number, isThread: boolean): number;
+  interfaceIndex(name: string): number;
+  mount(kind: string, path: string): void;
+  libbpfVersion(): string;
+  openPinned(path: string): number;
+  demangle(name: string): string;
 }
 
 export interface NativeOpenOptions {
@@ -51,17 +66,173 @@ export interface NativeObject extends NativeHandle {
   writeInitial(map: string, offset: number, bytes: Uint8Array): void;
   setAutoload(program: string, autoload: boolean): void;
   setEntriesMax(map: string, entriesMax: number): void;
+  setProgramType(program: string, type: number, attachType: number): void;
+  setAttachTarget(program: string, targetFd: number, target: string): void;
+  setPinPath(map: string, path: string | undefined): void;
+  setMapShape(map: string, keyBytes: number, valueBytes: number, flags: number): void;
+  setInnerMap(map: string, inner: NativeMap): void;
+  setAutocreate(map: string, autocreate: boolean): void;
   reuse(map: string, other: NativeMap): void;
   load(): void;
   attach(program: string): NativeLink;
   attachTaskIterator(program: string, pid: number, tid: number): NativeLink;
+  attachTracepoint(program: string, category: string, name: string, cookie: bigint): NativeLink;
+  attachRawTracepoint(program: string, name: string, cookie: bigint): NativeLink;
+  attachTrace(program: string, cookie: bigint): NativeLink;
+  attachKprobe(
+    program: string,
+    target: string,
+    offset: number,
+    isReturn: boolean,
+    cookie: bigint,
+  ): NativeLink;
+  attachKsyscall(program: string, name: string, isReturn: boolean, cookie: bigint): NativeLink;
+  attachKprobeMulti(
+    program: string,
+    targets: string[],
+    cookies: BigUint64Array,
+    isReturn: boolean,
+    isSession: boolean,
+  ): NativeLink;
+  attachUprobe(program: string, options: NativeUprobeOptions): NativeLink;
+  attachUprobeMulti(
+    program: string,
+    options: NativeUprobeMultiOptions,
+    offsets: BigUint64Array,
+    cookies: BigUint64Array,
+  ): NativeLink;
+  attachUsdt(
+    program: string,
+    pid: number,
+    path: string,
+    provider: string,
+    name: string,
+    cookie: bigint,
+  ): NativeLink;
+  attachPerfEvent(program: string, options: NativePerfEventOptions): NativeLink;
+  attachCgroup(program: string, fd: number, order: string): NativeLink;
+  attachTcx(program: string, index: number, order: string): NativeLink;
+  attachNetkit(program: string, index: number, order: string): NativeLink;
+  attachNetfilter(
+    program: string,
+    family: number,
+    hook: number,
+    priority: number,
+    flags: number,
+  ): NativeLink;
+  attachTarget(program: string, target: number, flags: number): NativeLink;
+  attachDirect(program: string, target: number): NativeLink;
+  attachSocket(program: string, fd: number): NativeLink;
+  attachTc(
+    program: string,
+    index: number,
+    isEgress: boolean,
+    handle: number,
+    priority: number,
+  ): NativeLink;
+  attachFreplace(program: string, targetFd: number, target: string): NativeLink;
+  attachStructOps(map: string): NativeLink;
+  attachMapIterator(program: string, map: NativeMap): NativeLink;
+  attachCgroupIterator(program: string, fd: number, order: number): NativeLink;
+  testRun(
+    program: string,
+    data: Uint8Array | undefined,
+    context: Uint8Array | undefined,
+    options: NativeTestRunOptions,
+  ): TestRunResult;
+  pinProgram(program: string, path: string): void;
+  programFd(program: string): number;
+  updateLink(program: string, link: NativeLink): void;
   map(name: string): NativeMap;
   programInfo(name: string): ProgramInfo;
+}
+
+export interface NativeUprobeOptions {
+  readonly path: string;
+  readonly pid: number;
+  readonly offset: number;
+  readonly referenceCounterOffset: number;
+  readonly cookie: bigint;
+  readonly isReturn: boolean;
+}
+
+export interface NativeUprobeMultiOptions {
+  readonly path: string;
+  readonly pid: number;
+  readonly isReturn: boolean;
+  readonly isSession: boolean;
+}
+
+export interface NativePerfEventOptions {
+  readonly type: number;
+  readonly config: number;
+  readonly period: number;
+  readonly isFrequency: boolean;
+  readonly pid: number;
+  readonly cpu: number;
+  readonly cookie: bigint;
+}
+
+export interface NativeTestRunOptions {
+  readonly dataOutBytes: number;
+  readonly contextOutBytes: number;
+  readonly repeat: number;
+  readonly flags: number;
+  readonly cpu: number;
+}
+
+/** What a program did with the data and context that it was run on. */
+export interface TestRunResult {
+  readonly returnValue: number;
+  /** Nanoseconds a run, on average. */
+  readonly durationNs: number;
+  readonly data: Uint8Array;
+  readonly context: Uint8Array;
+}
+
+export interface NativePerfBuffer extends NativeHandle {
+  readonly fd: number;
+  mmap(bytes: number): ArrayBuffer;
+  enable(): void;
+}
+
+export interface NativeSymbol {
+  readonly name: string;
+  readonly address: number;
+  readonly offset: number;
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly reason?: string;
+  readonly inlined: readonly NativeInlined[];
+}
+
+export interface NativeInlined {
+  readonly name: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+export interface NativeSymbolizer extends NativeHandle {
+  file(path: string, addresses: BigUint64Array, debugSymbols: boolean): readonly NativeSymbol[];
+  kernel(addresses: BigUint64Array): readonly NativeSymbol[];
+}
+
+/** What the kernel says of a link (`struct bpf_link_info`). */
+export interface LinkInfo {
+  readonly id: number;
+  /** `BPF_LINK_TYPE_*` of `linux/bpf.h`. */
+  readonly type: number;
+  readonly programId: number;
 }
 
 export interface NativeLink {
   readonly fd: number;
   detach(): void;
+  forceDetach(): void;
+  info(): LinkInfo;
+  pin(path: string): void;
   readIterator(bytesMax: number): Uint8Array;
 }
 
@@ -71,8 +242,20 @@ export interface NativeMap extends NativeHandle {
   get(key: Uint8Array, out: Uint8Array): boolean;
   set(key: Uint8Array, value: Uint8Array, flags: number): void;
   delete(key: Uint8Array): boolean;
-  snapshot(): { readonly count: number; readonly keys: Uint8Array; readonly values: Uint8Array };
+  snapshot(): NativeSnapshot;
+  takeAll(): NativeSnapshot;
+  take(key: Uint8Array, out: Uint8Array): boolean;
+  setBatch(keys: Uint8Array, values: Uint8Array, flags: number): number;
+  deleteBatch(keys: Uint8Array): number;
+  pin(path: string): void;
+  freeze(): void;
   mmap(offset: number, bytes: number, writable: boolean): ArrayBuffer;
+}
+
+export interface NativeSnapshot {
+  readonly count: number;
+  readonly keys: Uint8Array;
+  readonly values: Uint8Array;
 }
 
 export interface NativeBtf extends NativeHandle {
@@ -100,6 +283,9 @@ export interface NativeMapDescription {
   readonly valueBytes: number;
   readonly entriesMax: number;
   readonly flags: number;
+  /** Types of the object's BTF; 0 when the map declares sizes only. */
+  readonly keyTypeId: number;
+  readonly valueTypeId: number;
   readonly section?: string;
 }
 
@@ -114,6 +300,8 @@ export interface VariableDescription {
   readonly offset: number;
   /** Size in bytes. */
   readonly bytes: number;
+  /** Its type in the object's BTF. */
+  readonly typeId: number;
   /** `int`, `bool`, `enum`, `float`, or `bytes` for structs, arrays and pointers. */
   readonly kind: string;
   readonly signed: boolean;

@@ -20,6 +20,9 @@ function nearest(wanted: string, candidates: readonly string[]): string | undefi
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (Math.abs(candidate.length - wanted.length) >= bestDistance) {
+      continue;
+    }
     const edits = distance(wanted.toLowerCase(), candidate.toLowerCase());
     if (edits < bestDistance) {
       bestDistance = edits;
@@ -33,7 +36,7 @@ const NAMES_SHOWN_MAX = 12;
 
 /** The error for a name that does not exist: with the nearest right one, else with all of them. */
 export function unknownName(
-  kind: "program" | "map" | "variable" | "section",
+  kind: "program" | "map" | "variable" | "section" | "function" | "type" | "field",
   wanted: string,
   candidates: readonly string[],
 ): BpfError {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from "node:fs";
-import { basename } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { release } from "node:os";
+import { basename, join } from "node:path";
 
 import { BpfError, lastLines } from "./errors.ts";
 import { guarded, toBpfError } from "./failure.ts";
 import { InitialGlobals } from "./globals.ts";
 import { LoadedObject } from "./loaded-object.ts";
 import type { BpfMap } from "./map.ts";
+import { preparePin } from "./mounts.ts";
 import {
   type NativeMapDescription,
   type NativeObject,
@@ -22,6 +24,11 @@ export interface OpenOptions {
   readonly name?: string;
   /** Kernel BTF from this file instead of the running kernel's. */
   readonly btfPath?: string;
+  /**
+   * A folder of BTF files for kernels without their own, named by release: `6.1.0-18-amd64.btf`.
+   * Used only where `/sys/kernel/btf/vmlinux` is missing and `btfPath` is not given.
+   */
+  readonly btfFolder?: string;
   /** Lines of `CONFIG_X=y` that override the kernel's own configuration for `extern __kconfig`. */
   readonly kconfig?: string;
   /** Where maps with `pinning` by name lie; `/sys/fs/bpf` if not given. */
@@ -57,6 +64,28 @@ export class UnloadedProgram {
       this.#object.setAutoload(name, autoload),
     );
   }
+
+  /**
+   * Another type or attach type than the section says (`BPF_PROG_TYPE_*`, `BPF_*` of `linux/bpf.h`);
+   * what is not given stays.
+   */
+  setType(types: { readonly type?: number; readonly attachType?: number }): void {
+    const { name } = this.#description;
+    guarded({ code: "ARGUMENT", operation: `set type of "${name}"`, program: name }, () =>
+      this.#object.setProgramType(name, types.type ?? -1, types.attachType ?? -1),
+    );
+  }
+
+  /**
+   * What a `fentry`, `fexit`, `tp_btf`, `lsm` or `freplace` program attaches to, in place of what
+   * its section names. With `programFd` it is a function of that loaded BPF program.
+   */
+  setAttachTarget(name: string, options: { readonly programFd?: number } = {}): void {
+    const program = this.name;
+    guarded({ code: "ARGUMENT", operation: `attach "${program}" to ${name}`, program }, () =>
+      this.#object.setAttachTarget(program, options.programFd ?? 0, name),
+    );
+  }
 }
 
 /** A map of an object that is not loaded yet. */
@@ -87,6 +116,45 @@ export class UnloadedMap {
     }
     guarded({ code: "ARGUMENT", operation: `set max_entries of map "${this.name}"` }, () =>
       this.#object.setEntriesMax(this.name, maxEntries),
+    );
+  }
+
+  /**
+   * Where the map is pinned at load, or taken from when something of its shape is pinned there
+   * already; undefined for not at all. bpffs is mounted when it is missing.
+   */
+  setPinPath(path: string | undefined): void {
+    if (path !== undefined) {
+      preparePin(path);
+    }
+    guarded({ code: "MAP", operation: `set pin path of map "${this.name}"` }, () =>
+      this.#object.setPinPath(this.name, path),
+    );
+  }
+
+  /** Sizes in bytes and `BPF_F_*` flags in place of the declared ones; what is not given stays. */
+  setShape(shape: {
+    readonly keySize?: number;
+    readonly valueSize?: number;
+    readonly flags?: number;
+  }): void {
+    const { keySize = -1, valueSize = -1, flags = -1 } = shape;
+    guarded({ code: "MAP", operation: `set shape of map "${this.name}"` }, () =>
+      this.#object.setMapShape(this.name, keySize, valueSize, flags),
+    );
+  }
+
+  /** The shape of the maps that this map of maps takes. */
+  setInnerMap(inner: BpfMap): void {
+    guarded({ code: "MAP", operation: `set inner map of map "${this.name}"` }, () =>
+      this.#object.setInnerMap(this.name, inner.nativeHandle),
+    );
+  }
+
+  /** A map that is not created costs nothing; a program that uses it must be switched off too. */
+  setAutocreate(autocreate: boolean): void {
+    guarded({ code: "MAP", operation: `set autocreate of map "${this.name}"` }, () =>
+      this.#object.setAutocreate(this.name, autocreate),
     );
   }
 
@@ -282,7 +350,8 @@ export function openObject(file: string | Uint8Array, options: OpenOptions = {})
   const bytes = typeof file === "string" ? readObjectFile(file) : file;
   const fallback = typeof file === "string" ? basename(file) : "object";
   const name = options.name ?? fallback;
-  const { btfPath, kconfig, pinRootPath } = options;
+  const { kconfig, pinRootPath } = options;
+  const btfPath = chooseBtf(options);
   const nativeOptions: NativeOpenOptions = {
     name,
     ...(btfPath === undefined ? {} : { btfPath }),
@@ -296,6 +365,20 @@ export function openObject(file: string | Uint8Array, options: OpenOptions = {})
     handle.close();
     throw toBpfError({ code: "OPEN", operation: `open ${name}` }, cause);
   }
+}
+
+/** The kernel's own BTF where it has one; else the file for its release. */
+export function chooseBtf(
+  options: Pick<OpenOptions, "btfPath" | "btfFolder">,
+  host: { readonly hasBtf: boolean; readonly release: string } = {
+    hasBtf: existsSync("/sys/kernel/btf/vmlinux"),
+    release: release(),
+  },
+): string | undefined {
+  if (options.btfPath !== undefined || options.btfFolder === undefined || host.hasBtf) {
+    return options.btfPath;
+  }
+  return join(options.btfFolder, `${host.release}.btf`);
 }
 
 function openNative(bytes: Uint8Array, options: NativeOpenOptions): NativeObject {

@@ -4,13 +4,17 @@
 //! Names, defaults, advice and error classes live in TypeScript (`src/`). Every function here runs
 //! under `catch_unwind`, so a panic is a JavaScript exception and never an abort.
 
+mod attach;
 mod error;
 mod link;
 mod log;
 mod map;
 mod memory;
 mod object;
+mod perf;
 mod probe;
+mod symbols;
+mod system;
 mod variables;
 
 use napi_derive::napi;

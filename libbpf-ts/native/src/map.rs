@@ -102,6 +102,17 @@ impl NativeMap {
             .ok_or_else(|| closed("map"))
     }
 
+    fn batch_count(&self, keys: &[u8]) -> Result<usize> {
+        if self.key_bytes == 0 || keys.is_empty() || keys.len() % self.key_bytes != 0 {
+            return Err(argument(format!(
+                "{} bytes of keys are not a number of keys of {} bytes",
+                keys.len(),
+                self.key_bytes
+            )));
+        }
+        Ok(keys.len() / self.key_bytes)
+    }
+
     fn key_pointer(&self, key: &[u8]) -> *const c_void {
         if self.key_bytes == 0 {
             std::ptr::null()
@@ -110,7 +121,7 @@ impl NativeMap {
         }
     }
 
-    fn batch(&self, fd: i32) -> Result<MapSnapshot> {
+    fn batch(&self, fd: i32, is_taking: bool) -> Result<MapSnapshot> {
         let limit = self.info.max_entries.max(1) as usize;
         let mut capacity = BATCH_ENTRIES.min(limit as u32).max(1);
         let (mut keys, mut values) = (Vec::new(), Vec::new());
@@ -128,8 +139,13 @@ impl NativeMap {
             } else {
                 token.as_mut_ptr().cast()
             };
+            let call = if is_taking {
+                bpf::bpf_map_lookup_and_delete_batch
+            } else {
+                bpf::bpf_map_lookup_batch
+            };
             let result = unsafe {
-                bpf::bpf_map_lookup_batch(
+                call(
                     fd,
                     input,
                     next.as_mut_ptr().cast(),
@@ -201,6 +217,7 @@ impl NativeMap {
 #[napi]
 impl NativeMap {
     /// Creates a map without an object file.
+    #[allow(clippy::too_many_arguments)]
     #[napi(factory, catch_unwind)]
     pub fn create(
         kind: u32,
@@ -209,11 +226,16 @@ impl NativeMap {
         value_bytes: u32,
         entries_max: u32,
         flags: u32,
+        extra: u32,
+        inner: Option<&NativeMap>,
     ) -> Result<NativeMap> {
         let name = crate::error::c_string(&name)?;
+        let inner_map_fd = inner.map_or(Ok(0), NativeMap::raw_fd)? as u32;
         let options = bpf::bpf_map_create_opts {
             sz: size_of::<bpf::bpf_map_create_opts>() as bpf::size_t,
             map_flags: flags,
+            map_extra: u64::from(extra),
+            inner_map_fd,
             ..Default::default()
         };
         let fd = unsafe {
@@ -228,6 +250,110 @@ impl NativeMap {
         };
         let fd = check(fd, "create map")?;
         NativeMap::own(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    #[napi(factory, catch_unwind)]
+    pub fn open_pinned(path: String) -> Result<NativeMap> {
+        let path = crate::error::c_string(&path)?;
+        let fd = check(
+            unsafe { bpf::bpf_obj_get(path.as_ptr()) },
+            "open pinned map",
+        )?;
+        NativeMap::own(unsafe { OwnedFd::from_raw_fd(fd) })
+            .map_err(|_| argument("what is pinned there is not a map"))
+    }
+
+    #[napi(factory, catch_unwind)]
+    pub fn open_id(id: u32) -> Result<NativeMap> {
+        let fd = check(unsafe { bpf::bpf_map_get_fd_by_id(id) }, "open map by id")?;
+        NativeMap::own(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn pin(&self, path: String) -> Result<()> {
+        let path = crate::error::c_string(&path)?;
+        check(
+            unsafe { bpf::bpf_obj_pin(self.raw_fd()?, path.as_ptr()) },
+            "pin",
+        )?;
+        Ok(())
+    }
+
+    /// Makes it read-only for user space, for ever.
+    #[napi(catch_unwind)]
+    pub fn freeze(&self) -> Result<()> {
+        check(unsafe { bpf::bpf_map_freeze(self.raw_fd()?) }, "freeze")?;
+        Ok(())
+    }
+
+    /// Takes a value out: of a hash by key, of a queue or stack with an empty key.
+    #[napi(catch_unwind)]
+    pub fn take(&self, key: &[u8], mut out: Uint8ArraySlice<'_>) -> Result<bool> {
+        let fd = self.raw_fd()?;
+        expect("key", key.len(), self.key_bytes)?;
+        expect("output", out.len(), self.transfer_bytes)?;
+        let result = unsafe {
+            bpf::bpf_map_lookup_and_delete_elem(
+                fd,
+                self.key_pointer(key),
+                out.as_mut().as_mut_ptr().cast(),
+            )
+        };
+        if result == -libc::ENOENT {
+            return Ok(false);
+        }
+        check(result, "take")?;
+        Ok(true)
+    }
+
+    /// Writes many entries by one system call; how many were written.
+    #[napi(catch_unwind)]
+    pub fn set_batch(&self, keys: &[u8], values: &[u8], flags: u32) -> Result<u32> {
+        let fd = self.raw_fd()?;
+        let count = self.batch_count(keys)?;
+        expect("values", values.len(), count * self.transfer_bytes)?;
+        let options = bpf::bpf_map_batch_opts {
+            sz: size_of::<bpf::bpf_map_batch_opts>() as bpf::size_t,
+            elem_flags: u64::from(flags),
+            ..Default::default()
+        };
+        let mut done = count as u32;
+        let result = unsafe {
+            bpf::bpf_map_update_batch(
+                fd,
+                keys.as_ptr().cast(),
+                values.as_ptr().cast(),
+                &mut done,
+                &options,
+            )
+        };
+        check(result, "batch set")?;
+        Ok(done)
+    }
+
+    /// Deletes many keys by one system call. A key that is not there stops it with ENOENT.
+    #[napi(catch_unwind)]
+    pub fn delete_batch(&self, keys: &[u8]) -> Result<u32> {
+        let fd = self.raw_fd()?;
+        let mut done = self.batch_count(keys)? as u32;
+        let options = bpf::bpf_map_batch_opts {
+            sz: size_of::<bpf::bpf_map_batch_opts>() as bpf::size_t,
+            ..Default::default()
+        };
+        let result =
+            unsafe { bpf::bpf_map_delete_batch(fd, keys.as_ptr().cast(), &mut done, &options) };
+        check(result, "batch delete")?;
+        Ok(done)
+    }
+
+    /// All entries, each deleted as it is read.
+    #[napi(catch_unwind)]
+    pub fn take_all(&self) -> Result<MapSnapshot> {
+        let fd = self.raw_fd()?;
+        if self.key_bytes == 0 {
+            return Err(argument("this type of map has no keys"));
+        }
+        self.batch(fd, true)
     }
 
     #[napi(catch_unwind)]
@@ -302,7 +428,7 @@ impl NativeMap {
         if self.key_bytes == 0 {
             return Err(argument("this type of map has no keys"));
         }
-        match self.batch(fd) {
+        match self.batch(fd, false) {
             Ok(snapshot) => Ok(snapshot),
             Err(_) => self.walk(fd),
         }

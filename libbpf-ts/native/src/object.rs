@@ -42,6 +42,9 @@ pub struct MapDescription {
     pub value_bytes: u32,
     pub entries_max: u32,
     pub flags: u32,
+    /// Types of the object's BTF; 0 when the map declares sizes only.
+    pub key_type_id: u32,
+    pub value_type_id: u32,
     /// The ELF section (`.rodata`, `.bss.x`) when libbpf made this map for global variables.
     pub section: Option<String>,
 }
@@ -79,14 +82,14 @@ impl NativeObject {
         unsafe { bpf::bpf_object__close(object) };
     }
 
-    fn pointer(&self) -> Result<*mut bpf::bpf_object> {
+    pub(crate) fn pointer(&self) -> Result<*mut bpf::bpf_object> {
         if self.object.is_null() {
             return Err(closed("object"));
         }
         Ok(self.object)
     }
 
-    fn program(&self, name: &str) -> Result<*mut bpf::bpf_program> {
+    pub(crate) fn program(&self, name: &str) -> Result<*mut bpf::bpf_program> {
         let object = self.pointer()?;
         let wanted = c_string(name)?;
         let program = unsafe { bpf::bpf_object__find_program_by_name(object, wanted.as_ptr()) };
@@ -96,7 +99,7 @@ impl NativeObject {
         Ok(program)
     }
 
-    fn map_pointer(&self, name: &str) -> Result<*mut bpf::bpf_map> {
+    pub(crate) fn map_pointer(&self, name: &str) -> Result<*mut bpf::bpf_map> {
         let object = self.pointer()?;
         let wanted = c_string(name)?;
         let map = unsafe { bpf::bpf_object__find_map_by_name(object, wanted.as_ptr()) };
@@ -106,7 +109,7 @@ impl NativeObject {
         Ok(map)
     }
 
-    fn loaded_program_fd(&self, name: &str) -> Result<(*mut bpf::bpf_program, i32)> {
+    pub(crate) fn loaded_program_fd(&self, name: &str) -> Result<(*mut bpf::bpf_program, i32)> {
         let program = self.program(name)?;
         let fd = unsafe { bpf::bpf_program__fd(program) };
         if fd < 0 {
@@ -203,6 +206,8 @@ impl NativeObject {
                     value_bytes: bpf::bpf_map__value_size(map),
                     entries_max: bpf::bpf_map__max_entries(map),
                     flags: bpf::bpf_map__map_flags(map),
+                    key_type_id: bpf::bpf_map__btf_key_type_id(map),
+                    value_type_id: bpf::bpf_map__btf_value_type_id(map),
                     section: variables::section_of(object, map),
                 }
             });
@@ -264,6 +269,100 @@ impl NativeObject {
         check(
             unsafe { bpf::bpf_map__set_max_entries(map, entries_max) },
             "set max_entries",
+        )?;
+        Ok(())
+    }
+
+    /// `BPF_PROG_TYPE_*` and `BPF_*` attach type in place of the section's; -1 leaves one as it is.
+    #[napi(catch_unwind)]
+    pub fn set_program_type(&self, program: String, kind: i32, attach_type: i32) -> Result<()> {
+        let program = self.program(&program)?;
+        if kind >= 0 {
+            let result = unsafe { bpf::bpf_program__set_type(program, kind as u32) };
+            check(result, "set program type")?;
+        }
+        if attach_type >= 0 {
+            let result =
+                unsafe { bpf::bpf_program__set_expected_attach_type(program, attach_type as u32) };
+            check(result, "set attach type")?;
+        }
+        Ok(())
+    }
+
+    /// What a tracing program attaches to: a kernel function, or one of another BPF program.
+    #[napi(catch_unwind)]
+    pub fn set_attach_target(
+        &self,
+        program: String,
+        target_fd: i32,
+        function: String,
+    ) -> Result<()> {
+        let program = self.program(&program)?;
+        let function = c_string(&function)?;
+        log::start();
+        let result =
+            unsafe { bpf::bpf_program__set_attach_target(program, target_fd, function.as_ptr()) };
+        check(result, "set attach target")?;
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn set_pin_path(&self, map: String, path: Option<String>) -> Result<()> {
+        let map = self.map_pointer(&map)?;
+        let path = path.as_deref().map(c_string).transpose()?;
+        let pointer = path.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
+        check(
+            unsafe { bpf::bpf_map__set_pin_path(map, pointer) },
+            "set pin path",
+        )?;
+        Ok(())
+    }
+
+    /// Negative: leave it as it is.
+    #[napi(catch_unwind)]
+    pub fn set_map_shape(
+        &self,
+        map: String,
+        key_bytes: i32,
+        value_bytes: i32,
+        flags: i32,
+    ) -> Result<()> {
+        let map = self.map_pointer(&map)?;
+        if key_bytes >= 0 {
+            let result = unsafe { bpf::bpf_map__set_key_size(map, key_bytes as u32) };
+            check(result, "set key size")?;
+        }
+        if value_bytes >= 0 {
+            let result = unsafe { bpf::bpf_map__set_value_size(map, value_bytes as u32) };
+            check(result, "set value size")?;
+        }
+        if flags >= 0 {
+            let result = unsafe { bpf::bpf_map__set_map_flags(map, flags as u32) };
+            check(result, "set flags")?;
+        }
+        Ok(())
+    }
+
+    /// The shape of the maps inside a map of maps.
+    #[napi(catch_unwind)]
+    pub fn set_inner_map(&self, map: String, inner: &NativeMap) -> Result<()> {
+        let map = self.map_pointer(&map)?;
+        let copy = crate::attach::duplicate(inner.raw_fd()?)?;
+        let result =
+            unsafe { bpf::bpf_map__set_inner_map_fd(map, std::os::fd::AsRawFd::as_raw_fd(&copy)) };
+        check(result, "set inner map")?;
+        // libbpf keeps the descriptor and closes it.
+        std::mem::forget(copy);
+        Ok(())
+    }
+
+    /// A map that is not wanted, or that this kernel lacks, is left out.
+    #[napi(catch_unwind)]
+    pub fn set_autocreate(&self, map: String, autocreate: bool) -> Result<()> {
+        let map = self.map_pointer(&map)?;
+        check(
+            unsafe { bpf::bpf_map__set_autocreate(map, autocreate) },
+            "set autocreate",
         )?;
         Ok(())
     }

@@ -15,6 +15,8 @@ pub struct VariableDescription {
     pub section: String,
     pub offset: u32,
     pub bytes: u32,
+    /// The variable's type in the object's BTF.
+    pub type_id: u32,
     /// `int`, `bool`, `float`, `enum` or `bytes` for all that has a structure.
     pub kind: String,
     pub signed: bool,
@@ -126,6 +128,7 @@ pub fn list(object: *mut bpf::bpf_object) -> Result<Vec<VariableDescription>> {
                 section: section_name.clone(),
                 offset: entry.offset,
                 bytes: entry.size,
+                type_id: unsafe { variable.__bindgen_anon_1.type_ },
                 kind: kind.to_owned(),
                 signed,
             });
