@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Agent, type IncomingMessage, request } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 
 export interface LoadOptions {
   /** IP literal; IPv6 without brackets. */
@@ -16,6 +17,8 @@ export interface LoadOptions {
   readonly keepAlive?: boolean;
   /** Ids are firstId, firstId + 1, … Default 1. */
   readonly firstId?: number;
+  /** After each answer, before the same connection's next request. Default 0. */
+  readonly pauseMs?: number;
   /** For one request. Default 10,000. */
   readonly timeoutMs?: number;
   /** For the whole load; what is left is then counted as errors. Default 60,000. */
@@ -48,6 +51,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
         const message = error instanceof Error ? error.message : String(error);
         errors[message] = (errors[message] ?? 0) + 1;
       }
+      if (options.pauseMs !== undefined) await delay(options.pauseMs);
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));

@@ -91,7 +91,7 @@ function id(value: unknown, digits: number): string {
   return value;
 }
 
-function attributesOf(list: unknown): Attributes {
+export function attributesOf(list: unknown): Attributes {
   const attributes = new Map<string, Attribute>();
   for (const one of array(list)) {
     const { key, value } = object(one);
@@ -113,14 +113,14 @@ function anyValue(value: Readonly<Record<string, unknown>>): Attribute {
   return array(object(arrayValue)["values"]).map((one) => anyValue(object(one)));
 }
 
-function object(value: unknown): Readonly<Record<string, unknown>> {
+export function object(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Error(`expected an object, got ${JSON.stringify(value)}`);
   }
   return Object.fromEntries(Object.entries(value));
 }
 
-function array(value: unknown): readonly unknown[] {
+export function array(value: unknown): readonly unknown[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) throw new Error(`expected an array, got ${JSON.stringify(value)}`);
   return value;

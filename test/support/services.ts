@@ -38,6 +38,11 @@ export function stock(options: ServiceOptions, binary: string): ServiceCommand {
   return command(binary, [], options);
 }
 
+/** The TCP server `raw`, which does with a connection what the request's query says. */
+export function raw(options: ServiceOptions): ServiceCommand {
+  return command(process.execPath, [join(APPS, "raw.mjs")], options);
+}
+
 function command(
   program: string,
   args: readonly string[],
