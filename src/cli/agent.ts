@@ -2,9 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { config as rxjsConfig } from "rxjs";
+import { messageOf } from "../component/errors.ts";
 import type { Logger } from "../component/telemetry.ts";
 import type { Loaded } from "../config/load.ts";
-import { messageText } from "../config/message-text.ts";
 import { ThrottledLog } from "../pipeline/throttled-log.ts";
 import { Topology } from "../pipeline/topology.ts";
 import { TelemetryService } from "../telemetry/telemetry-service.ts";
@@ -49,7 +49,7 @@ export class Agent {
     process.on("uncaughtException", onError);
     const streams = new ThrottledLog(this.#logger);
     rxjsConfig.onUnhandledError = (error) => {
-      const fields = { error: messageText(error) };
+      const fields = { error: messageOf(error) };
       streams.write("error", "A component failed on a batch; the batch is lost", fields);
     };
     try {
@@ -75,7 +75,7 @@ export class Agent {
       topology = this.#build();
       await topology.start();
     } catch (error) {
-      this.#logger.error("Failed to start", { error: messageText(error) });
+      this.#logger.error("Failed to start", { error: messageOf(error) });
       await this.#stop(topology);
       throw error;
     }
@@ -86,7 +86,7 @@ export class Agent {
     } else {
       this.#logger.error("Asynchronous error received, terminating process", {
         "otelcol.component.id": end.componentId,
-        error: messageText(end.error),
+        error: messageOf(end.error),
       });
     }
     await this.#stop(topology);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nearest } from "../config/nearest.ts";
 
-export const COMMANDS = ["run", "validate", "components", "featuregate", "help"] as const;
+const COMMANDS = ["run", "validate", "components", "featuregate", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export interface Arguments {

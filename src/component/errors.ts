@@ -9,6 +9,11 @@ export type ErrorCode =
   | "BS_EXPORT"
   | "BS_INTERNAL";
 
+/** An error's own words, for the end of a sentence. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** What went wrong, where, and what to do, in one message. */
 export class AgentError extends Error {
   readonly code: ErrorCode;

@@ -56,14 +56,14 @@ export function formatProblem(problem: Problem): string {
   return `${head}\n${excerpt(text, column)}`;
 }
 
-export interface Line {
+interface Line {
   /** From 1. */
   readonly line: number;
   readonly column: number;
   readonly text: string;
 }
 
-export function lineAt(at: Position): Line {
+function lineAt(at: Position): Line {
   const { text } = at.source;
   const before = text.slice(0, at.offset);
   const start = before.lastIndexOf("\n") + 1;

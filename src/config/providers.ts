@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { messageOf } from "../component/errors.ts";
 import type { Retrieved } from "./expand.ts";
-import { messageText } from "./message-text.ts";
 import { nearest } from "./nearest.ts";
 import type { ConfigNode, Position, Source } from "./node.ts";
 import type { Problem } from "./problem.ts";
@@ -123,7 +123,7 @@ export class Providers {
       return this.#inputs.readFile(path);
     } catch (error) {
       return {
-        message: `cannot read the configuration file "${path}": ${messageText(error)}. Check the path`,
+        message: `cannot read the configuration file "${path}": ${messageOf(error)}. Check the path`,
       };
     }
   }

@@ -126,9 +126,21 @@ const traces = z.strictObject({
   sampler: z.unknown().optional(),
 });
 
+/** `{key: value}`, or the newer `{attributes: [{name, value}]}`. */
+const resource = z.union([
+  z
+    .strictObject({
+      attributes: z.array(z.strictObject({ name: z.string(), value: z.string() })),
+    })
+    .transform(({ attributes }) =>
+      Object.fromEntries(attributes.map(({ name, value }) => [name, value])),
+    ),
+  z.record(z.string(), z.union([z.string(), z.null()])),
+]);
+
 export const telemetrySchema: z.ZodType<TelemetryConfig> = z.strictObject({
   logs: logs.prefault({}),
   metrics: metrics.prefault({}),
   traces: traces.prefault({}),
-  resource: z.record(z.string(), z.union([z.string(), z.null()])).default({}),
+  resource: resource.default({}),
 });

@@ -8,14 +8,13 @@ import type {
   Receiver,
   Settings,
 } from "../component/component.ts";
-import { AgentError } from "../component/errors.ts";
+import { AgentError, messageOf } from "../component/errors.ts";
 import type { Fields, Telemetry } from "../component/telemetry.ts";
 import type { AgentConfig, Configured, PipelineConfig } from "../config/agent-config.ts";
 import type { Signal } from "../model/batch.ts";
 import { allReady } from "./demand.ts";
 import { type ExporterStage, Pipeline, type ProcessorStage } from "./pipeline.ts";
 import { ReceiverOutlet } from "./receiver-outlet.ts";
-import { messageOf } from "./retry.ts";
 
 export interface BuildInputs {
   readonly config: AgentConfig;

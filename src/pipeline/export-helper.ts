@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { BehaviorSubject, type Observable } from "rxjs";
+import type { Observable } from "rxjs";
 import type { Exporter, ExporterSettings, Host } from "../component/component.ts";
+import { messageOf } from "../component/errors.ts";
 import type { Counter } from "../component/telemetry.ts";
 import type { Batch } from "../model/batch.ts";
 import type { RetryConfig, SendingQueueConfig } from "./export-config.ts";
-import { isRetryable, messageOf, withRetry, withTimeout } from "./retry.ts";
+import { isRetryable, withRetry, withTimeout } from "./retry.ts";
 import { type OfferResult, SendingQueue } from "./sending-queue.ts";
 import { itemName } from "./signal-items.ts";
 import { ThrottledLog } from "./throttled-log.ts";
@@ -259,6 +260,3 @@ function createGauges(
     gauge("in_flight_requests", "Requests being sent.", "{request}", () => queue.sending),
   ];
 }
-
-/** `ready` of an exporter that takes everything at once. */
-export const ALWAYS_READY: Observable<boolean> = new BehaviorSubject(true).asObservable();

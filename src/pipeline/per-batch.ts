@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Observable, type OperatorFunction } from "rxjs";
 import type { PipelineSettings } from "../component/component.ts";
+import { messageOf } from "../component/errors.ts";
 import type { Batch } from "../model/batch.ts";
-import { messageOf } from "./retry.ts";
 import { ThrottledLog } from "./throttled-log.ts";
 
 /** What a transform gives: one batch, several, or none. Who drops a batch settles its receipt. */

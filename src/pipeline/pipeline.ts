@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Observable, Subject, tap } from "rxjs";
 import type { Exporter, PipelineSettings, Processor } from "../component/component.ts";
+import { messageOf } from "../component/errors.ts";
 import type { Counter } from "../component/telemetry.ts";
 import type { Batch } from "../model/batch.ts";
 import { splitReceipt } from "./receipt.ts";
-import { messageOf } from "./retry.ts";
 import { itemName } from "./signal-items.ts";
 import { ThrottledLog } from "./throttled-log.ts";
 

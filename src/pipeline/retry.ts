@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AgentError } from "../component/errors.ts";
+import { AgentError, messageOf } from "../component/errors.ts";
 import type { RetryConfig } from "./export-config.ts";
 
 export interface RetryHooks {
@@ -104,8 +104,4 @@ function interrupted(error: unknown): AgentError {
 
 function failure(message: string, cause: unknown, retryable: boolean): AgentError {
   return new AgentError("BS_EXPORT", message, { cause, retryable });
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Subscription } from "rxjs";
 import type { Component, Extension, Host } from "../component/component.ts";
-import { AgentError } from "../component/errors.ts";
+import { AgentError, messageOf } from "../component/errors.ts";
 import type { Logger } from "../component/telemetry.ts";
 import { type BuildInputs, type Built, buildGraph } from "./build.ts";
-import { messageOf } from "./retry.ts";
 
 /** After the shutdown's signal a component may still take so long to clean up. */
 const CLEANUP_MS = 2_000;

@@ -31,7 +31,8 @@ interface Series {
 }
 interface Family {
   readonly kind: Kind;
-  readonly series: Map<string, Series>;
+  /** Several parts with the same labels (one a pipeline) are one series: their sum. */
+  readonly series: Map<string, Set<Series>>;
   /** Keys of what was read in the last collection. */
   readonly observed: Set<string>;
 }
@@ -66,13 +67,15 @@ export class Metrics {
     return counter;
   }
 
-  /** Adds a series that is read at collection; the result removes it. The last one added wins. */
+  /** Adds a series that is read at collection; the result removes it. Equal labels are summed. */
   observe(kind: Kind, name: string, options: MetricOptions, series: Series): () => void {
     const family = this.#family(kind, name, options);
     const key = labelKey(series.labels);
-    family.series.set(key, series);
+    const parts = family.series.get(key) ?? new Set();
+    family.series.set(key, parts.add(series));
     return () => {
-      if (family.series.get(key) === series) family.series.delete(key);
+      parts.delete(series);
+      if (parts.size === 0 && family.series.get(key) === parts) family.series.delete(key);
     };
   }
 
@@ -139,15 +142,20 @@ export class Metrics {
 }
 
 function observeAll(family: Family, result: ObservableResult): void {
-  for (const [key, { labels, read }] of family.series) {
-    try {
-      const value = read();
-      if (!Number.isFinite(value)) continue;
-      result.observe(value, labels);
-      family.observed.add(key);
-    } catch {
-      // A series that cannot be read now (a map that was closed) is left out of this scrape.
+  for (const [key, parts] of family.series) {
+    let total = 0;
+    let labels: Labels | undefined;
+    for (const part of parts) {
+      try {
+        total += part.read();
+        labels = part.labels;
+      } catch {
+        // What cannot be read now (a map that was closed) is left out of this scrape.
+      }
     }
+    if (labels === undefined || !Number.isFinite(total)) continue;
+    result.observe(total, labels);
+    family.observed.add(key);
   }
 }
 

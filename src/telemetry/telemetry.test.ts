@@ -30,7 +30,11 @@ test("gauges are read at the scrape and can be removed", async () => {
   level = 6;
   assert.match(await scrape(), /^level 6$/m);
   assert.doesNotMatch(await scrape(), /broken/);
+  const removeSecond = telemetry.gauge("level", COUNT, () => 10);
+  assert.match(await scrape(), /^level 16$/m, "the same series twice is their sum");
   remove();
+  assert.match(await scrape(), /^level 10$/m);
+  removeSecond();
   assert.doesNotMatch(await scrape(), /^level/m);
 });
 
