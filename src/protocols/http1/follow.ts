@@ -365,8 +365,10 @@ export class MessageFollower {
     this.#unseen = false;
     if (!this.#follows(half)) return false;
     if (rest === 0) return true;
-    if (half === this.request) this.loseRequests("gap");
-    else this.abandonAll("gap");
+    if (half === this.request) {
+      this.#suspectPipelining();
+      this.loseRequests("gap");
+    } else this.abandonAll("gap");
     return false;
   }
 
@@ -403,8 +405,16 @@ export class MessageFollower {
 
   #malformedHead(half: Half): void {
     this.#events.lost("malformed");
-    if (half === this.request) this.loseRequests("malformed");
-    else this.abandonAll("malformed");
+    if (half === this.request) {
+      this.#suspectPipelining();
+      this.loseRequests("malformed");
+    } else this.abandonAll("malformed");
+  }
+
+  /** Request bytes were lost. After a whole request that is still open, they were of another one. */
+  #suspectPipelining(): void {
+    const { inBody, carryLength } = this.request;
+    if (!inBody && carryLength === 0 && this.queue.first !== undefined) this.suspect = true;
   }
 
   #malformedBody(half: Half): void {

@@ -12,6 +12,9 @@ import { DRAIN, IGNORE, MessageFollower, SEEK, TRACK, TUNNEL } from "./follow.ts
 import type { Half } from "./half.ts";
 import type { Http1Shared } from "./shared.ts";
 
+const CR = 13;
+const LF = 10;
+
 /**
  * One connection as one process sees it. README.md explains when a request is believed to be the
  * first that is not answered, which is what keeps responses with their requests.
@@ -20,8 +23,8 @@ export class Http1Connection implements ConnectionParser {
   readonly #events: ExchangeEvents;
   readonly #messages: MessageFollower;
   #lastDirection: Direction | undefined = undefined;
-  /** A request that was not believed came, and no response since. */
-  #candidateSeen = false;
+  /** Direction of a request that was not believed, until a record of the other direction comes. */
+  #candidate: Direction | undefined = undefined;
   #early: EarlyResponse | undefined = undefined;
 
   constructor(shared: Http1Shared, events: ExchangeEvents) {
@@ -84,29 +87,37 @@ export class Http1Connection implements ConnectionParser {
     const first = record.position === 0 && other.expected <= 0;
     if (!isResponseSide && this.#startsRequest(record, first)) {
       const flip = this.#lastDirection !== undefined && this.#lastDirection !== record.direction;
-      if (first || (flip && !messages.pipelined)) {
+      // A gap before it may hide that it is part of a body.
+      if (first || (flip && contiguous && !messages.pipelined)) {
         messages.track(half, other, record.position, first);
-        this.#candidateSeen = false;
+        this.#candidate = undefined;
         messages.feedRecord(half, record);
         return;
       }
       // Two requests without a response in between, if the next response shows that none was lost.
-      if (!contiguous || this.#candidateSeen) messages.suspect = true;
-      this.#candidateSeen = true;
-    } else if (isResponseSide || this.#startsResponse(record)) {
-      this.#judgeSuspicion(contiguous);
-      this.#candidateSeen = false;
+      if (!flip && this.#lastDirection !== undefined) messages.suspect = true;
+      this.#candidate = record.direction;
+    } else if (this.#candidate !== undefined && this.#candidate !== record.direction) {
+      // The first response of all, after a request that was not the first.
+      if (half.expected < 0 && record.position === 0) messages.pipelined = true;
+      this.#judgeSuspicion(contiguous, record);
+      this.#candidate = undefined;
       if (messages.pipelined) messages.mode = IGNORE;
     }
     this.#events.lost("mid_stream");
   }
 
   #startsRequest(record: DataRecord, first: boolean): boolean {
-    const { bytes, start, captured } = record;
+    const { bytes, captured } = record;
     if (captured === 0) return false;
-    if (detectRequest(bytes, start, start + captured) !== "no") return true;
+    const end = record.start + captured;
+    let start = record.start;
+    while (start < end && (bytes[start] === CR || bytes[start] === LF)) start++;
+    const response = detectResponse(bytes, start, end);
+    // An H alone may start HEAD or HTTP/1.1.
+    if (response === "yes" || (response === "more" && !first)) return false;
     // Whatever else a connection starts with is a request to the parser, which says if not.
-    return first && detectResponse(bytes, start, start + captured) === "no";
+    return first || detectRequest(bytes, start, end) !== "no";
   }
 
   #startsResponse(record: DataRecord): boolean {
@@ -114,9 +125,16 @@ export class Http1Connection implements ConnectionParser {
     return captured > 0 && detectResponse(bytes, start, start + captured) === "yes";
   }
 
-  #judgeSuspicion(contiguous: boolean): void {
+  /**
+   * A response record shows whether requests overlap, or whether a response was lost in between.
+   * After a gap, responses of which one was lost are likelier than overlap, unless there are more
+   * open requests than one loss explains, or the gap ends within a response.
+   */
+  #judgeSuspicion(contiguous: boolean, record: DataRecord): void {
     const messages = this.#messages;
-    if (messages.suspect && contiguous) messages.pipelined = true;
+    const oneLoss = messages.queue.count <= 2 && this.#startsResponse(record);
+    const tracked = messages.mode !== SEEK;
+    if (messages.suspect && (contiguous || (tracked && !oneLoss))) messages.pipelined = true;
     messages.suspect = false;
   }
 
@@ -130,7 +148,7 @@ export class Http1Connection implements ConnectionParser {
     }
     if (gap !== 0 && !this.#requestGap(gap)) {
       if (messages.mode === SEEK) this.#seek(record, half);
-      else this.#events.lost("gap");
+      else this.#drain(record);
       return;
     }
     messages.feedRecord(half, record);
@@ -182,7 +200,7 @@ export class Http1Connection implements ConnectionParser {
     const messages = this.#messages;
     const half = messages.response;
     const gap = half.expected < 0 ? 0 : record.position - half.expected;
-    this.#judgeSuspicion(gap === 0);
+    this.#judgeSuspicion(gap === 0, record);
     if (gap !== 0) {
       const known = gap > 0 && messages.hole(half, gap, false);
       if (gap < 0) messages.abandonAll("gap");
