@@ -59,13 +59,17 @@ describe("a stitched span", () => {
     assert.equal(batch?.items, 4);
     const expected = ["a", "b", "c"];
     const bytes = Buffer.concat(batch?.chunks ?? []);
-    for (const name of expected) assert.equal(bytes.toString("latin1").split(`\x01${name}`).length, 2);
-    assert.deepEqual(new Map(harness.sent.map((span) => [span.spanId, span.service])), new Map([
-      [7, "a"],
-      [1, "b"],
-      [3, "b"],
-      [2, "c"],
-    ]));
+    for (const name of expected)
+      assert.equal(bytes.toString("latin1").split(`\x01${name}`).length, 2);
+    assert.deepEqual(
+      new Map(harness.sent.map((span) => [span.spanId, span.service])),
+      new Map([
+        [7, "a"],
+        [1, "b"],
+        [3, "b"],
+        [2, "c"],
+      ]),
+    );
   });
 
   test("has one trace id even when ids stood behind other fields", () => {
@@ -92,7 +96,10 @@ describe("a stitched span", () => {
     }));
     harness.addChunk(encodeChunk(some), some.length);
     const batches = harness.batches.slice(1);
-    assert.equal(batches.reduce((sum, batch) => sum + batch.items, 0), 700);
+    assert.equal(
+      batches.reduce((sum, batch) => sum + batch.items, 0),
+      700,
+    );
     for (const batch of batches) assert.ok(batch.items <= 512 && batch.bytes <= 2 ** 20 + 200);
   });
 
@@ -137,7 +144,10 @@ describe("other spans", () => {
     const harness = new Harness();
     const chunk = Buffer.concat([encodeChunk([{ key: ROOT }], "ours"), encodeChunk([foreign])]);
     const passed = harness.addChunk(chunk, 2);
-    assert.deepEqual(passed?.chunks.map((bytes) => [...bytes]), [[...encodeChunk([foreign])]]);
+    assert.deepEqual(
+      passed?.chunks.map((bytes) => [...bytes]),
+      [[...encodeChunk([foreign])]],
+    );
   });
 });
 

@@ -158,7 +158,7 @@ export class SpanStitch {
   }
 
   #publish(settings: PipelineSettings, config: SpanStitchConfig): (() => void)[] {
-    const { deadlines, sources, nodes } = this.#tables;
+    const { deadlines, sources, nodes, traces } = this.#tables;
     const labels = { processor: settings.id };
     const gauge = (name: string, unit: string, description: string, read: () => number) =>
       settings.telemetry.gauge(
@@ -181,6 +181,7 @@ export class SpanStitch {
         "Bound on them.",
         () => config.max_remembered_spans,
       ),
+      gauge("known_traces", "{trace}", "Traces of held and remembered spans.", () => traces.used),
       gauge("table_rows", "{row}", "Rows of the table in use.", () => nodes.used),
     ];
   }

@@ -24,6 +24,11 @@ export class Traces {
   #rows = 1;
   #free: number[] = [];
 
+  /** Rows in use. */
+  get used(): number {
+    return this.#rows - 1 - this.#free.length;
+  }
+
   /** With one reference. */
   create(word0: number, word1: number, word2: number, word3: number): number {
     let row = this.#free.pop();
