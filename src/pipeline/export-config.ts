@@ -5,6 +5,15 @@ import { duration } from "../config/types.ts";
 
 const SIZERS = ["requests", "items", "bytes"] as const;
 
+/** `sending_queue::batch`: requests are joined before they are sent. */
+export interface QueueBatchConfig {
+  readonly flush_timeout: number;
+  readonly min_size: number;
+  readonly max_size: number;
+  /** Undefined: the queue's when that is items or bytes, else items. */
+  readonly sizer?: "items" | "bytes" | undefined;
+}
+
 export interface SendingQueueConfig {
   readonly enabled: boolean;
   readonly num_consumers: number;
@@ -13,6 +22,7 @@ export interface SendingQueueConfig {
   readonly block_on_overflow: boolean;
   readonly wait_for_result: boolean;
   readonly limit_mib: number;
+  readonly batch?: QueueBatchConfig | undefined;
 }
 
 export interface RetryConfig {
@@ -25,6 +35,29 @@ export interface RetryConfig {
 }
 
 type Input<Config> = { [Key in keyof Config]?: unknown };
+
+const batchSchema = z
+  .strictObject({
+    flush_timeout: duration().default(200).describe("Send what waits after this time."),
+    min_size: z.int().min(0).default(8192).describe("Send when so much waits."),
+    max_size: z.int().min(0).default(0).describe("Larger requests are cut; 0 is no limit."),
+    sizer: z
+      .enum(["items", "bytes"], {
+        error: "batch supports only items or bytes sizer",
+      })
+      .optional()
+      .describe("What the sizes count."),
+  })
+  .superRefine((batch, context) => {
+    if (batch.flush_timeout <= 0) {
+      const message = "`flush_timeout` must be positive, for example 200ms";
+      context.addIssue({ code: "custom", path: ["flush_timeout"], message });
+    }
+    if (batch.max_size !== 0 && batch.max_size < batch.min_size) {
+      const message = `\`max_size\` (${batch.max_size}) must be greater or equal to \`min_size\` (${batch.min_size})`;
+      context.addIssue({ code: "custom", path: ["max_size"], message });
+    }
+  });
 
 /** `sending_queue`: use as `sendingQueueSchema().prefault({})`. */
 export function sendingQueueSchema(): z.ZodType<SendingQueueConfig, Input<SendingQueueConfig>> {
@@ -49,12 +82,22 @@ export function sendingQueueSchema(): z.ZodType<SendingQueueConfig, Input<Sendin
         .int()
         .default(256)
         .describe("Memory the queue may hold whatever `sizer` counts, MiB."),
+      batch: z
+        .union([batchSchema, z.null().transform(() => batchSchema.parse({}))])
+        .optional()
+        .describe("Join requests before they are sent; off unless it is there."),
     })
     .superRefine((queue, context) => {
       if (!queue.enabled) return;
       for (const key of ["queue_size", "num_consumers", "limit_mib"] as const) {
         if (queue[key] > 0) continue;
         context.addIssue({ code: "custom", path: [key], message: `\`${key}\` must be positive` });
+      }
+      const { batch } = queue;
+      const isSameSizer = batch !== undefined && (batch.sizer ?? queue.sizer) === queue.sizer;
+      if (isSameSizer && queue.sizer !== "requests" && batch.min_size > queue.queue_size) {
+        const message = "`min_size` must be less than or equal to `queue_size`";
+        context.addIssue({ code: "custom", path: ["batch", "min_size"], message });
       }
     });
 }

@@ -4,11 +4,19 @@ import type { Exporter, ExporterSettings, Host } from "../component/component.ts
 import { messageOf } from "../component/errors.ts";
 import type { Counter } from "../component/telemetry.ts";
 import type { Batch } from "../model/batch.ts";
+import { splitBatch } from "../pdata/split.ts";
 import type { RetryConfig, SendingQueueConfig } from "./export-config.ts";
+import { splitReceipt } from "./receipt.ts";
 import { isRetryable, withRetry, withTimeout } from "./retry.ts";
-import { type OfferResult, SendingQueue } from "./sending-queue.ts";
+import {
+  type Grouping,
+  type OfferResult,
+  type QueueLimits,
+  SendingQueue,
+} from "./sending-queue.ts";
 import { itemName } from "./signal-items.ts";
 import { ThrottledLog } from "./throttled-log.ts";
+import { joinBatches } from "./timed-batch.ts";
 
 export {
   type RetryConfig,
@@ -21,7 +29,13 @@ export {
 const MIB = 1024 ** 2;
 /** Without a sending queue: exports under way at the same time. */
 const DIRECT_IN_FLIGHT_MAX = 64;
-const DIRECT_BYTES_MAX = 256 * MIB;
+const DIRECT_LIMITS: QueueLimits = {
+  sizer: "requests",
+  sizeMax: DIRECT_IN_FLIGHT_MAX,
+  bytesMax: 256 * MIB,
+  concurrency: DIRECT_IN_FLIGHT_MAX,
+  blocking: true,
+};
 
 export interface ExportHelperConfig {
   /** Of one attempt; 0 is none. */
@@ -64,6 +78,7 @@ class QueuedExporter implements Exporter {
   readonly #push: Push;
   readonly #hooks: ExportHooks;
   readonly #queue: SendingQueue;
+  readonly #grouping: Grouping | undefined;
   readonly #log: ThrottledLog;
   readonly #stopRetries = new AbortController();
   readonly #abort = new AbortController();
@@ -82,22 +97,9 @@ class QueuedExporter implements Exporter {
     this.#hooks = hooks;
     this.#log = new ThrottledLog(settings.telemetry.logger);
     const { sendingQueue } = config;
-    const limits = sendingQueue.enabled
-      ? {
-          sizer: sendingQueue.sizer,
-          sizeMax: sendingQueue.queue_size,
-          bytesMax: sendingQueue.limit_mib * MIB,
-          concurrency: sendingQueue.num_consumers,
-          blocking: sendingQueue.block_on_overflow,
-        }
-      : {
-          sizer: "requests" as const,
-          sizeMax: DIRECT_IN_FLIGHT_MAX,
-          bytesMax: DIRECT_BYTES_MAX,
-          concurrency: DIRECT_IN_FLIGHT_MAX,
-          blocking: true,
-        };
-    this.#queue = new SendingQueue(limits, (batch) => this.#deliver(batch));
+    const limits = sendingQueue.enabled ? queueLimits(sendingQueue) : DIRECT_LIMITS;
+    this.#queue = new SendingQueue(limits, (group) => this.#deliverGroup(group));
+    this.#grouping = limits.grouping;
     this.ready = this.#queue.ready;
     this.#counts = createCounters(settings);
     this.#gauges = sendingQueue.enabled ? createGauges(settings, this.#queue, limits.sizeMax) : [];
@@ -137,6 +139,21 @@ class QueuedExporter implements Exporter {
       error,
       rejected_items: batch.items,
     });
+  }
+
+  async #deliverGroup(group: readonly Batch[]): Promise<void> {
+    const { batch: config } = this.#config.sendingQueue;
+    if (config === undefined || group.length === 0) {
+      for (const batch of group) await this.#deliver(batch);
+      return;
+    }
+    const joined = joinBatches(group, true);
+    const parts = cutToSize(joined, config.max_size, this.#grouping?.sizer ?? "items");
+    const receipts = joined.receipt === undefined ? [] : splitReceipt(joined.receipt, parts.length);
+    for (const [at, part] of parts.entries()) {
+      const receipt = receipts[at];
+      await this.#deliver(receipt === undefined ? part : { ...part, receipt });
+    }
   }
 
   async #deliver(batch: Batch): Promise<void> {
@@ -213,6 +230,41 @@ class QueuedExporter implements Exporter {
     await this.#hooks.shutdown?.();
     for (const remove of this.#gauges) remove();
   }
+}
+
+function queueLimits(config: SendingQueueConfig): QueueLimits {
+  const { batch, sizer } = config;
+  const limits = {
+    sizer,
+    sizeMax: config.queue_size,
+    bytesMax: config.limit_mib * MIB,
+    concurrency: config.num_consumers,
+    blocking: config.block_on_overflow,
+  };
+  if (batch === undefined) return limits;
+  const grouping = {
+    sizer: batch.sizer ?? (sizer === "bytes" ? "bytes" : "items"),
+    sizeMin: batch.min_size,
+    sizeMax: batch.max_size,
+    timeoutMs: batch.flush_timeout,
+  } as const;
+  return { ...limits, grouping };
+}
+
+/** Parts of at most `sizeMax` (0: one part); a cut in bytes is as near as whole items allow. */
+function cutToSize(batch: Batch, sizeMax: number, sizer: "items" | "bytes"): Batch[] {
+  const size = sizer === "bytes" ? batch.bytes : batch.items;
+  if (sizeMax === 0 || size <= sizeMax) return [batch];
+  const share = sizer === "bytes" ? Math.floor((batch.items * sizeMax) / size) : sizeMax;
+  const itemsMax = Math.max(1, share);
+  const parts: Batch[] = [];
+  let rest: Batch | undefined = batch;
+  while (rest !== undefined) {
+    const [head, tail]: readonly [Batch, Batch | undefined] = splitBatch(rest, itemsMax);
+    parts.push(head);
+    rest = tail;
+  }
+  return parts;
 }
 
 interface ExportCounters {

@@ -18,13 +18,16 @@ const LIMITS: QueueLimits = {
 function heldQueue(limits: QueueLimits): {
   readonly queue: SendingQueue;
   readonly sent: Batch[];
+  readonly groups: number[][];
   readonly flags: boolean[];
   release(): Promise<void>;
 } {
   const sent: Batch[] = [];
+  const groups: number[][] = [];
   const open: (() => void)[] = [];
-  const queue = new SendingQueue(limits, (batch) => {
-    sent.push(batch);
+  const queue = new SendingQueue(limits, (group) => {
+    sent.push(...group);
+    groups.push(group.map((batch) => batch.items));
     return new Promise((resolve) => open.push(resolve));
   });
   const flags: boolean[] = [];
@@ -33,7 +36,7 @@ function heldQueue(limits: QueueLimits): {
     open.shift()?.();
     await sleepMs(0);
   };
-  return { queue, sent, flags, release };
+  return { queue, sent, groups, flags, release };
 }
 
 test("what is being sent still counts, and a full queue refuses", async () => {
@@ -90,6 +93,37 @@ test("batches are sent in order, at most `concurrency` at the same time", async 
     sent.map((batch) => batch.items),
     [1, 2, 3],
   );
+});
+
+const GROUPED: QueueLimits = {
+  ...LIMITS,
+  sizeMax: 100,
+  concurrency: 10,
+  grouping: { sizer: "items", sizeMin: 10, sizeMax: 15, timeoutMs: 30 },
+};
+
+test("a grouping queue sends together what makes the least size, and no more than the largest", () => {
+  const { queue, groups } = heldQueue(GROUPED);
+  for (const items of [4, 4]) queue.offer(batchOf(items));
+  assert.deepEqual(groups, []);
+  for (const items of [4, 20, 1]) queue.offer(batchOf(items));
+  assert.deepEqual(groups, [[4, 4, 4], [20]]);
+  queue.offer(batchOf(8));
+  queue.offer(batchOf(7));
+  assert.deepEqual(groups.slice(2), [[1, 8]], "7 more would be too many");
+  queue.close();
+  assert.deepEqual(groups.slice(3), [[7]], "what waits goes when nothing more can come");
+  queue.discard();
+});
+
+test("a grouping queue waits no longer than its time", async () => {
+  const { queue, groups } = heldQueue(GROUPED);
+  queue.offer(batchOf(3));
+  await sleepMs(10);
+  queue.offer(batchOf(2));
+  assert.deepEqual(groups, []);
+  await sleepMs(40);
+  assert.deepEqual(groups, [[3, 2]]);
 });
 
 test("drained resolves when the last send has ended, discard gives back what waits", async () => {

@@ -12,6 +12,18 @@ export interface QueueLimits {
   readonly concurrency: number;
   /** Close the valve before the queue is full. */
   readonly blocking: boolean;
+  /** Send several batches together. */
+  readonly grouping?: Grouping;
+}
+
+export interface Grouping {
+  readonly sizer: "items" | "bytes";
+  /** Wait for so much. */
+  readonly sizeMin: number;
+  /** Take no more together; 0 is no bound. One larger batch goes alone. */
+  readonly sizeMax: number;
+  /** But not longer than this. */
+  readonly timeoutMs: number;
 }
 
 /** `too_large` fits into no empty queue; `closed` after `close`. */
@@ -21,6 +33,11 @@ const CLOSE_AT = 3 / 4;
 const RESUME_AT = 1 / 2;
 const COMPACT_AFTER = 1024;
 
+interface Slot {
+  readonly batch: Batch;
+  readonly atMs: number;
+}
+
 /**
  * The place before the network where a batch waits. Bounded in units and bytes; batches being
  * sent still count. `ready` of a blocking queue closes at three quarters, so that what is
@@ -28,20 +45,23 @@ const COMPACT_AFTER = 1024;
  */
 export class SendingQueue {
   readonly #limits: QueueLimits;
-  readonly #send: (batch: Batch) => Promise<void>;
+  readonly #send: (group: readonly Batch[]) => Promise<void>;
   readonly #gate = new BehaviorSubject(true);
-  #slots: (Batch | undefined)[] = [];
+  #slots: (Slot | undefined)[] = [];
   #head = 0;
   #size = 0;
   #bytes = 0;
   #sending = 0;
+  /** Size of what waits, by the grouping's sizer. */
+  #waiting = 0;
+  #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #idle: (() => void)[] = [];
   /** False while accepting would refuse; always true when the queue does not block. */
   readonly ready: Observable<boolean>;
 
-  /** `send` must not reject: what becomes of the batch is its own matter. */
-  constructor(limits: QueueLimits, send: (batch: Batch) => Promise<void>) {
+  /** `send` gets one batch, or a group, and must not reject: what becomes of it is its matter. */
+  constructor(limits: QueueLimits, send: (group: readonly Batch[]) => Promise<void>) {
     this.#limits = limits;
     this.#send = send;
     this.ready = limits.blocking ? this.#gate.asObservable() : of(true);
@@ -69,7 +89,8 @@ export class SendingQueue {
     if (this.#size + size > sizeMax || this.#bytes + batch.bytes > bytesMax) return "full";
     this.#size += size;
     this.#bytes += batch.bytes;
-    this.#slots.push(batch);
+    this.#waiting += this.#groupSizeOf(batch);
+    this.#slots.push({ batch, atMs: performance.now() });
     this.#pump();
     this.#updateGate();
     return "accepted";
@@ -78,6 +99,7 @@ export class SendingQueue {
   /** Takes nothing more; what is queued is still sent. */
   close(): void {
     this.#closed = true;
+    this.#pump();
   }
 
   /** Resolves when nothing is queued or being sent. */
@@ -88,9 +110,11 @@ export class SendingQueue {
 
   /** Gives up what waits: takes it out and returns it. Batches being sent are not among them. */
   discard(): Batch[] {
-    const left = this.#slots.slice(this.#head).filter((batch) => batch !== undefined);
+    clearTimeout(this.#timer);
+    const left = this.#slots.slice(this.#head).flatMap((slot) => slot?.batch ?? []);
     this.#slots = [];
     this.#head = 0;
+    this.#waiting = 0;
     for (const batch of left) this.#release(batch);
     this.#wakeIdle();
     return left;
@@ -101,15 +125,19 @@ export class SendingQueue {
     return sizer === "requests" ? 1 : sizer === "items" ? batch.items : batch.bytes;
   }
 
+  #groupSizeOf(batch: Batch): number {
+    return this.#limits.grouping?.sizer === "bytes" ? batch.bytes : batch.items;
+  }
+
   #pump(): void {
-    while (this.#sending < this.#limits.concurrency && this.#head < this.#slots.length) {
-      const batch = this.#slots[this.#head];
-      this.#slots[this.#head++] = undefined;
-      if (batch === undefined) continue;
+    while (this.#sending < this.#limits.concurrency) {
+      const group = this.#takeGroup();
+      if (group.length === 0) break;
       this.#sending++;
-      void this.#sendOne(batch);
+      void this.#sendGroup(group);
     }
     if (this.#head === this.#slots.length) {
+      clearTimeout(this.#timer);
       this.#slots.length = 0;
       this.#head = 0;
     } else if (this.#head > COMPACT_AFTER && this.#head * 2 > this.#slots.length) {
@@ -118,12 +146,42 @@ export class SendingQueue {
     }
   }
 
-  async #sendOne(batch: Batch): Promise<void> {
+  /** What is to be sent now, oldest first; empty when nothing waits or it should wait for more. */
+  #takeGroup(): Batch[] {
+    const first = this.#slots[this.#head];
+    if (first === undefined) return [];
+    const { grouping } = this.#limits;
+    if (grouping === undefined) return [this.#take(first)];
+    const leftMs = first.atMs + grouping.timeoutMs - performance.now();
+    if (this.#waiting < grouping.sizeMin && leftMs > 0 && !this.#closed) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#pump(), Math.ceil(leftMs));
+      return [];
+    }
+    const group: Batch[] = [];
+    let size = 0;
+    for (;;) {
+      const slot = this.#slots[this.#head];
+      if (slot === undefined || (size > 0 && size >= grouping.sizeMin)) return group;
+      const next = this.#groupSizeOf(slot.batch);
+      if (grouping.sizeMax > 0 && size > 0 && size + next > grouping.sizeMax) return group;
+      group.push(this.#take(slot));
+      size += next;
+    }
+  }
+
+  #take(slot: Slot): Batch {
+    this.#slots[this.#head++] = undefined;
+    this.#waiting -= this.#groupSizeOf(slot.batch);
+    return slot.batch;
+  }
+
+  async #sendGroup(group: readonly Batch[]): Promise<void> {
     try {
-      await this.#send(batch);
+      await this.#send(group);
     } finally {
       this.#sending--;
-      this.#release(batch);
+      for (const batch of group) this.#release(batch);
       this.#pump();
       this.#wakeIdle();
     }

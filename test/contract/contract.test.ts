@@ -218,6 +218,28 @@ for (const factory of FACTORIES) {
     assert.equal(await harness.memory.value(dropped.replace("ID", factory.type)), 50);
   });
 
+  test(`exporter ${factory.type}: a queue that batches joins and cuts requests, and loses nothing`, async () => {
+    const transport = factory.type === "otlp_http" ? "http" : "grpc";
+    const to = await freePort();
+    const sink = new Harness({
+      receiver: `otlp: {protocols: {${transport}: {endpoint: "127.0.0.1:${to}"}}}`,
+    });
+    await sink.topology.start();
+    const queue = "{sending_queue: {batch: {min_size: 12, max_size: 12, flush_timeout: 20ms}}, ";
+    const harness = new Harness({
+      exporter: `${factory.type}: ${bodyOf(factory, to).replace("{", queue)}`,
+    });
+    await harness.topology.start();
+    for (const spans of [5, 5, 5, 40, 2]) harness.emit(spansOf(spans, spans));
+    await harness.topology.shutdown(NEVER_ABORTED);
+    await sink.topology.shutdown(NEVER_ABORTED);
+    assert.equal(sink.itemsDelivered, 57);
+    assert.deepEqual(
+      sink.deliveries.sort((a, b) => a - b),
+      [2, 4, 5, 10, 12, 12, 12],
+    );
+  });
+
   test(`exporter ${factory.type}: block_on_overflow closes the valve in place of refusing`, async () => {
     const queue = "{sending_queue: {queue_size: 8, block_on_overflow: true}, ";
     const harness = new Harness({

@@ -72,6 +72,8 @@ export class Harness {
   readonly outcomes: Outcome[] = [];
   readonly broken: string[] = [];
   itemsDelivered = 0;
+  /** Items of each batch that came to the sink. */
+  readonly deliveries: number[] = [];
   demand = true;
   readonly #source = new Subject<Batch>();
   readonly topology: Topology;
@@ -145,6 +147,7 @@ service: {pipelines: {traces: {receivers: [${idOf(receiver)}], processors: [${pr
         ready: new BehaviorSubject(true),
         accept: (batch) => {
           this.itemsDelivered += batch.items;
+          this.deliveries.push(batch.items);
           batch.receipt?.settle({ kind: "accepted" });
           return true;
         },
