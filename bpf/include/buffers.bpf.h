@@ -32,6 +32,40 @@ struct scratch {
 	__u8 payload[2 * CAPTURE_CALL_MAX];
 };
 
+/* How far from the end of a head its length is looked for. */
+#define LENGTH_SEARCH 96
+/* In gather's result: the head is complete and says how long the body is. */
+#define GATHERED_HEAD 0x40000000
+
+#define LITTLE8(a, b, c, d, e, f, g, h) \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+
+/*
+ * Do the first `length` bytes end a head that has a Content-Length? Then the buffers behind
+ * it hold nothing but the body, which nobody needs: reading a buffer costs more than this.
+ */
+static __always_inline bool is_whole_head(const struct scratch *scratch, __u32 length)
+{
+	__u32 limit = length - 4;
+
+	if (length < 32 || length > CAPTURE_CALL_MAX)
+		return false;
+	if (*(__u32 *)(scratch->payload + (limit & (CAPTURE_CALL_MAX - 1))) != 0x0a0d0a0d)
+		return false;
+	for (__u32 back = 8; back < LENGTH_SEARCH; back++) {
+		__u64 word;
+
+		if (back > limit)
+			break;
+		word = *(__u64 *)(scratch->payload + ((limit - back) & (CAPTURE_CALL_MAX - 1)));
+		if (word == LITTLE8('-', 'L', 'e', 'n', 'g', 't', 'h', ':') ||
+		    word == LITTLE8('-', 'l', 'e', 'n', 'g', 't', 'h', ':'))
+			return true;
+	}
+	return false;
+}
+
 /* Not static: the verifier looks at such a function once, not at each call. */
 __noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32 want)
 {
@@ -57,11 +91,16 @@ __noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32
 					(void *)vectors[index].base))
 			return -1;
 		offset += length;
+		if (index == 0 && offset < want && is_whole_head(to, offset))
+			return offset | GATHERED_HEAD;
 	}
 	return offset;
 }
 
-/* Copies the first `want` bytes or fewer into the scratch; -1 when they cannot be read. */
+/*
+ * Copies the first `want` bytes or fewer into the scratch; -1 when they cannot be read.
+ * Several buffers: perhaps only the first, with GATHERED_HEAD in the result.
+ */
 static __always_inline int gather(struct scratch *to, const struct buffers *from, __u32 want)
 {
 	if (want > CAPTURE_CALL_MAX)

@@ -452,42 +452,94 @@ static __always_inline __u32 share_of(const struct call *call)
 	return call->length < left ? call->length : left;
 }
 
+static __always_inline void count_written(const struct call *call, __u32 captured)
+{
+	call->state->budget_used += captured;
+	call->count->captured++;
+	call->count->bytes_captured += captured;
+}
+
+/* Copies from the process into the ring at once. A reservation has a constant size. */
+#define SMALL_PAYLOAD 440
+struct small_record {
+	struct wire_data data;
+	__u8 payload[SMALL_PAYLOAD];
+};
+
+static __always_inline bool write_small(const struct call *call, const struct buffers *buffers)
+{
+	struct small_record *record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
+	__u32 captured = call->length;
+
+	if (!record)
+		return false;
+	fill_data(&record->data, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(&record->data, call);
+	if (captured > SMALL_PAYLOAD ||
+	    bpf_probe_read_user(record->payload, captured, (void *)buffers->base)) {
+		captured = 0;
+		record->data.flags |= DATA_NO_PAYLOAD;
+		call->count->no_payload[NO_PAYLOAD_FAULT]++;
+	}
+	record->data.captured = captured;
+	record->data.header.size = sizeof(record->data) + captured;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count_written(call, captured);
+	return true;
+}
+
+/* Payload into the scratch, or the reason why there is none. Returns its bytes. */
+static __always_inline __u32 fill_payload(struct scratch *scratch, const struct call *call,
+					  const struct buffers *buffers, __u32 share)
+{
+	struct wire_data *record = &scratch->data;
+	__u64 *no_payload = call->count->no_payload;
+	int captured = 0;
+
+	if (buffers->kind == BUFFERS_NONE) {
+		record->flags |= DATA_NO_PAYLOAD;
+		no_payload[buffers->reason & 7]++;
+		return 0;
+	}
+	if (share)
+		captured = gather(scratch, buffers, share);
+	if (captured < 0) {
+		record->flags |= DATA_NO_PAYLOAD;
+		no_payload[NO_PAYLOAD_FAULT]++;
+		return 0;
+	}
+	if (captured & GATHERED_HEAD)
+		return captured & ~GATHERED_HEAD;
+	if (captured < call->length) {
+		*(__u64 *)record->tail = gather_tail(buffers, call->length);
+		if (!captured)
+			no_payload[NO_PAYLOAD_BUDGET]++;
+	}
+	return captured;
+}
+
 static __always_inline bool write_data(const struct call *call, const struct buffers *buffers,
 				       struct scratch *scratch)
 {
 	struct wire_data *record = &scratch->data;
 	__u32 share = share_of(call);
-	int captured = 0;
+	__u32 captured;
 
+	if (buffers->kind == BUFFERS_ONE && share == call->length && share <= SMALL_PAYLOAD)
+		return write_small(call, buffers);
 	fill_data(record, call);
 	if (call->direction == DIRECTION_SEND)
 		fill_trigger(record, call);
-	if (buffers->kind == BUFFERS_NONE) {
-		record->flags |= DATA_NO_PAYLOAD;
-		call->count->no_payload[buffers->reason & 7]++;
-	} else {
-		if (share)
-			captured = gather(scratch, buffers, share);
-		if (captured < 0) {
-			captured = 0;
-			record->flags |= DATA_NO_PAYLOAD;
-			call->count->no_payload[NO_PAYLOAD_FAULT]++;
-		} else if (captured < call->length) {
-			*(__u64 *)record->tail = gather_tail(buffers, call->length);
-			if (!captured)
-				call->count->no_payload[NO_PAYLOAD_BUDGET]++;
-		}
-	}
+	captured = fill_payload(scratch, call, buffers, share);
 	if (captured > CAPTURE_CALL_MAX)
 		return false;
-	call->state->budget_used += captured;
 	record->captured = captured;
 	record->header.size = sizeof(*record) + captured;
 	if (bpf_ringbuf_output(&socket_messages, record, sizeof(*record) + captured,
 			       BPF_RB_NO_WAKEUP))
 		return false;
-	call->count->captured++;
-	call->count->bytes_captured += captured;
+	count_written(call, captured);
 	return true;
 }
 

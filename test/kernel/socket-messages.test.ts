@@ -225,7 +225,7 @@ for byte in REQUEST:
       using harness = new Harness({ hooks, capture_bytes: 1024 });
       const script = `
 wait(); client, server = pair(); client.send(REQUEST); server.recv(9999)
-server.sendmsg([RESPONSE[:-2], b"x" * 600]); server.sendmsg([b"y" * 700, b"ab", b"cdefgh"])
+server.sendmsg([b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n", b"x" * 600]); server.sendmsg([b"y" * 700, b"ab", b"cdefgh"])
 server.send(b"z" * 200 + b"0\\r\\n\\r\\n")`;
       const { server } = ends(await watch(harness, script));
       const sent = server.filter((seen) => seen.sent);
@@ -238,6 +238,17 @@ server.send(b"z" * 200 + b"0\\r\\n\\r\\n")`;
         sent.map((seen) => seen.tail),
         ["", "abcdefgh", "zzz0\r\n\r\n"],
       );
+    });
+
+    test("a body in another buffer than its head is not read when the head gives its length", async () => {
+      using harness = new Harness({ hooks });
+      const script = `
+wait(); client, server = pair(); client.send(REQUEST); server.recv(9999)
+server.sendmsg([RESPONSE[:-2], b"ok"]); client.recv(9999)`;
+      const { server } = ends(await watch(harness, script));
+      const sent = server.find((seen) => seen.sent);
+      assert.equal(sent?.length, RESPONSE.length);
+      assert.equal(sent?.payload, RESPONSE.slice(0, -2));
     });
 
     test("a process that is not selected gives nothing", async () => {
