@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { KEY_PEER_OBSERVED, ROLE_SERVER, TRIGGER_REQUEST } from "../../src/model/stitch-key.ts";
-import { ContextHash } from "./context-hash.ts";
+import { Contexts } from "./contexts.ts";
 import type { Counts, ForcedReason } from "./counts.ts";
 import { LIST_NONE, LIST_OLD, LIST_REMEMBERED, LIST_SHORT, LIST_YOUNG } from "./deadlines.ts";
 import { EVIDENCE_HEADER, Judge, type UnlinkedReason } from "./evidence/judge.ts";
@@ -61,7 +61,7 @@ export class Stitcher {
   readonly #settler: Settler;
   readonly #judge: Judge;
   readonly #key: StitchKey = new StitchKey();
-  readonly #hash: ContextHash = new ContextHash();
+  readonly #contexts: Contexts;
   /** Rows whose own place was found: those that wait for it can go on. */
   readonly #placed: number[] = [];
   #duplicates = 0;
@@ -73,6 +73,7 @@ export class Stitcher {
     this.#groups = parts.groups;
     this.#counts = parts.counts;
     this.#limits = parts.limits;
+    this.#contexts = new Contexts(parts.tables.nodes, parts.tables.deadlines);
     this.#judge = new Judge(parts.limits.percentMin);
     this.#settler = new Settler(parts.tables, parts.counts, {
       rememberMs: parts.limits.rememberMs,
@@ -109,9 +110,7 @@ export class Stitcher {
     this.#groups.retain(group);
     if (hasContext(key, bytes, keyAt)) {
       nodes.flags[row] = (nodes.flags[row] ?? 0) | HAS_CONTEXT;
-      this.#hash.update(key.pid, bytes, keyAt);
-      nodes.contextLow[row] = this.#hash.low;
-      nodes.contextHigh[row] = this.#hash.high;
+      this.#contexts.read(row, key.pid, bytes, keyAt);
     }
     this.#isArriving = true;
     if (isDuplicate) {
@@ -170,7 +169,9 @@ export class Stitcher {
 
   #placeServer(row: number, key: StitchKey): void {
     const { nodes } = this.#tables;
-    if (nodes.contextLow[row] !== 0 || nodes.contextHigh[row] !== 0) this.#publishContext(row);
+    if (((nodes.flags[row] ?? 0) & HAS_CONTEXT) !== 0) {
+      this.#contexts.publish(row, this.#settler.nowMs + this.#limits.rememberMs);
+    }
     if (!this.#judge.consider(key, "counterpart")) {
       this.#settler.top(row, "no_client");
       return;
@@ -342,39 +343,18 @@ export class Stitcher {
     deadlines.push(row, LIST_SHORT, this.#settler.nowMs + this.#limits.reorderWaitMs);
   }
 
-  /** Lets client spans with the same header in the same process find this server span. */
-  #publishContext(server: number): void {
-    const { nodes, deadlines } = this.#tables;
-    const row = nodes.need(nodes.contextLow[server] ?? 0, nodes.contextHigh[server] ?? 0);
-    if (nodes.state[row] === UNSEEN && nodes.firstChild[row] === 0) {
-      nodes.state[row] = CONTEXT;
-      nodes.originLow[row] = nodes.idLow[server] ?? 0;
-      nodes.originHigh[row] = nodes.idHigh[server] ?? 0;
-    } else nodes.flags[row] = (nodes.flags[row] ?? 0) | AMBIGUOUS;
-    if (nodes.state[row] !== CONTEXT) return;
-    deadlines.push(row, LIST_REMEMBERED, this.#settler.nowMs + this.#limits.rememberMs);
-  }
-
   /** The wait for a server span with the same context is over. */
   #contextOver(row: number): void {
     const { nodes } = this.#tables;
     nodes.waits[row] = WAITS_NOTHING;
-    const context = nodes.find(nodes.contextLow[row] ?? 0, nodes.contextHigh[row] ?? 0);
-    const isOne = context !== 0 && ((nodes.flags[context] ?? 0) & AMBIGUOUS) === 0;
-    if (!isOne || nodes.state[context] !== CONTEXT) {
-      this.#settler.top(row, "timeout");
-      return;
-    }
-    const low = nodes.originLow[context] ?? 0;
-    const high = nodes.originHigh[context] ?? 0;
-    const server = nodes.find(low, high);
+    const server = this.#contexts.serverOf(row);
     if (server === 0) {
       this.#settler.top(row, "timeout");
       return;
     }
     if (!this.#hasOrigin(row)) {
-      nodes.originLow[row] = low;
-      nodes.originHigh[row] = high;
+      nodes.originLow[row] = nodes.idLow[server] ?? 0;
+      nodes.originHigh[row] = nodes.idHigh[server] ?? 0;
       nodes.originEvidence[row] = EVIDENCE_HEADER;
       nodes.originPercent[row] = 100;
     }
