@@ -130,6 +130,28 @@ impl NativeObject {
     }
 }
 
+/// Blocks this thread's signals: the verifier gives up with EAGAIN when one is pending, and under a
+/// sampling profiler one always is.
+struct BlockedSignals(libc::sigset_t);
+
+impl BlockedSignals {
+    fn new() -> Self {
+        unsafe {
+            let mut all = std::mem::zeroed();
+            let mut before = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut before);
+            BlockedSignals(before)
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+    }
+}
+
 #[napi]
 impl NativeObject {
     /// Parses an ELF file from memory. The bytes are copied and not kept.
@@ -381,7 +403,10 @@ impl NativeObject {
     pub fn load(&mut self) -> Result<()> {
         let object = self.pointer()?;
         log::start();
-        check(unsafe { bpf::bpf_object__load(object) }, "load")?;
+        let blocked = BlockedSignals::new();
+        let result = unsafe { bpf::bpf_object__load(object) };
+        drop(blocked);
+        check(result, "load")?;
         self.loaded = true;
         Ok(())
     }
