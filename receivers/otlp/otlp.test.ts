@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -261,4 +262,27 @@ test("the configuration takes the Collector's forms and refuses the others", () 
     messages({ protocols: { http: { tls: { cert_file: "x" } } } }),
     /both certificate and key for server connections/,
   );
+});
+
+test("bytes that are not HTTP, cut-off and slow bodies do not stop the others", async (context) => {
+  const running = await run(context);
+  const port = running.receiver.ports.http ?? 0;
+  const head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n";
+  const texts = [
+    "\x00\x01\x02",
+    "GET / HTTP/9.9\r\n\r\n",
+    `${head}content-length: 100\r\n\r\nshort`,
+    `${head}transfer-encoding: chunked\r\n\r\nzz\r\n`,
+    `${head}content-length: -1\r\n\r\n`,
+    `${head}content-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope`,
+  ];
+  for (const text of texts) {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.resume();
+    socket.end(text);
+    await once(socket, "close");
+  }
+  assert.equal((await post(running, "/v1/traces", golden("traces", "bin"))).status, 200);
+  assert.equal(running.batches.length, 1);
 });

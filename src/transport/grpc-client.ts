@@ -7,8 +7,9 @@ import {
   type IncomingHttpHeaders,
 } from "node:http2";
 import type { ConnectionOptions } from "node:tls";
+import { BufferPool } from "./buffer-pool.ts";
 import { compress, type Encoding } from "./compression.ts";
-import { frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
+import { framedBytes, frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
 import {
   decodeGrpcMessage,
   decodeStatus,
@@ -57,6 +58,7 @@ const NO_BYTES = new Uint8Array(0);
  */
 export class GrpcClient {
   readonly #options: GrpcClientOptions;
+  readonly #frames = new BufferPool();
   #session: ClientHttp2Session | undefined;
   /** Connections on which the peer has spoken HTTP/2. */
   readonly #seen = new WeakSet<ClientHttp2Session>();
@@ -76,15 +78,13 @@ export class GrpcClient {
     options: CallOptions,
   ): Promise<GrpcResult> {
     const { compression } = this.#options;
-    let framed: Buffer;
-    if (compression === "none") framed = frameMessage(chunks, { compressed: false });
-    else {
-      const plain = chunks.length === 1 ? (chunks[0] ?? NO_BYTES) : Buffer.concat(chunks);
-      framed = frameMessage([await compress(compression, plain)], { compressed: true });
-    }
+    const isPlain = compression === "none";
+    const body = isPlain ? chunks : [await compress(compression, joined(chunks))];
     const session = this.#connected();
     if (typeof session === "string") return failure(GRPC.unavailable, session);
-    return this.#send(session, framed, { path, ...options });
+    const target = this.#frames.take(framedBytes(body));
+    const framed = frameMessage(body, { compressed: !isPlain, target });
+    return this.#send(session, { framed, target }, { path, ...options });
   }
 
   /** Closes the connection after the open calls. */
@@ -150,7 +150,7 @@ export class GrpcClient {
 
   #send(
     session: ClientHttp2Session,
-    framed: Buffer,
+    { framed, target }: { readonly framed: Buffer; readonly target: Buffer },
     call: CallOptions & { readonly path: string },
   ): Promise<GrpcResult> {
     const { signal } = call;
@@ -173,6 +173,10 @@ export class GrpcClient {
     receive(stream, finish, (error) => this.#streamError(session, stream, error));
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });
+    // Finished: the socket has all of it. After an error the connection may still hold it.
+    stream.once("finish", () => {
+      if (!signal.aborted) this.#frames.give(target);
+    });
     stream.end(framed);
     return promise;
   }
@@ -205,6 +209,10 @@ export class GrpcClient {
     const reason = dialError(error, `${host}:${port}`);
     return `connection error: desc = "transport: Error while dialing: ${reason}"`;
   }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  return chunks.length === 1 ? (chunks[0] ?? NO_BYTES) : Buffer.concat(chunks);
 }
 
 /** Calls `finish` once with the call's end. */

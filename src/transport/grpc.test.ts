@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer as createHttp2Server, type Http2Server } from "node:http2";
-import { createServer, type Server } from "node:net";
+import { connect as connectTcp, createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Encoding } from "./compression.ts";
@@ -81,6 +82,21 @@ for (const compression of ["none", "gzip", "zstd"] as const) {
     assert.deepEqual(Buffer.from(result.body), Buffer.concat(chunks));
   });
 }
+
+test("many calls at once keep their bytes apart although buffers are used again", async (context) => {
+  const port = await serve(context, echo);
+  const client = clientTo(context, port);
+  for (let round = 0; round < 5; round++) {
+    const messages = Array.from({ length: 40 }, () =>
+      randomBytes(1 + Math.floor(Math.random() * 300_000)),
+    );
+    const results = await Promise.all(messages.map((message) => call(client, [message])));
+    results.forEach((result, index) => {
+      assert.equal(result.code, GRPC.ok, result.message);
+      assert.ok(messages[index]?.equals(result.body), `message ${index}`);
+    });
+  }
+});
 
 test("a status comes with its text and retry delay, later answers are ignored", async (context) => {
   const port = await serve(context, (_, reply) => {
@@ -251,4 +267,19 @@ test("the retry delay survives google.rpc.Status, and timeouts have units", () =
   assert.equal(parseGrpcTimeout("2S"), 2_000);
   assert.equal(parseGrpcTimeout("100u"), 0.1);
   assert.equal(parseGrpcTimeout("5"), undefined);
+});
+
+test("bytes that are not gRPC cost their connection and nothing else", async (context) => {
+  const port = await serve(context, echo);
+  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  for (let round = 0; round < 60; round++) {
+    const noise = randomBytes(1 + Math.floor(Math.random() * 400));
+    const socket = connectTcp(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.end(round % 2 === 0 ? noise : Buffer.concat([preface, noise]));
+    socket.resume();
+    await once(socket, "close");
+  }
+  const result = await call(clientTo(context, port), [Buffer.from("still here")]);
+  assert.equal(Buffer.from(result.body).toString(), "still here");
 });
