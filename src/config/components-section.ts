@@ -8,8 +8,6 @@ import { type ConfigNode, childOf, locate, locateKey } from "./node.ts";
 import type { Problem } from "./problem.ts";
 import type { Warning } from "./providers.ts";
 
-export type Kind = Factory["kind"];
-
 export interface SectionInputs<F extends Factory> {
   readonly root: ConfigNode;
   /** `receivers`, `processors`, `exporters` or `extensions`. */

@@ -109,11 +109,6 @@ function rangeProblem(bytes: number, options: ByteSizeOptions): string | undefin
   return undefined;
 }
 
-/** Text. `z.string()` does the same; the name says that `${env:X}` keeps its original text. */
-export function stringField(): z.ZodString {
-  return z.string();
-}
-
 /** A value that is never printed. */
 export class Secret {
   readonly #value: string;
