@@ -22,7 +22,7 @@ static __always_inline void on_call(struct sock *sk, __u32 length, __u8 directio
 	if (is_compat(task)) {
 		buffers.reason = NO_PAYLOAD_COMPAT;
 	} else if (readable) {
-		read_syscall(&call, task);
+		read_syscall(&call, (struct pt_regs *)bpf_task_pt_regs(task));
 		buffers_of_syscall(&buffers, &call);
 	}
 	tp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
@@ -42,36 +42,6 @@ int BPF_PROG(socket_received, struct sock *sk, int result, int flags)
 {
 	if (result > 0 && !(flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		on_call(sk, result, DIRECTION_RECEIVE, !(flags & MSG_TRUNC));
-	return 0;
-}
-
-/* SYN_SENT is entered inside connect(); CLOSE wherever the connection ends. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state)
-{
-	struct socket_state *state;
-	struct task_struct *task;
-
-	if (new_state == TCP_SYN_SENT) {
-		task = bpf_get_current_task_btf();
-		if (is_selected(task) && is_tcp(sk)) {
-			write_close(sk);
-			remember_connect(sk, task);
-		}
-	} else if (new_state == TCP_CLOSE) {
-		/* The process's next call takes sk_err away. */
-		state = bpf_sk_storage_get(&socket_states, sk, 0, 0);
-		if (state)
-			state->error = sk->sk_err;
-	}
-	return 0;
-}
-
-/* After the last read: data can be read from a socket in the state CLOSE. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(socket_destroyed, struct sock *sk)
-{
-	write_close(sk);
 	return 0;
 }
 

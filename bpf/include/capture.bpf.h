@@ -2,7 +2,8 @@
 /*
  * What becomes of one send or receive: shared by the objects that see them in different
  * ways (socket_messages.bpf.c, socket_syscalls.bpf.c). Reads top down: knobs, maps, state,
- * names and positions, records, the one function that both call (observe).
+ * names and positions, records, the one function that both call (observe), and the programs
+ * at the beginning and end of connections.
  */
 #ifndef BACKSTITCH_CAPTURE_BPF_H
 #define BACKSTITCH_CAPTURE_BPF_H
@@ -98,13 +99,7 @@ struct socket_state {
 	__u8 prefix_length;
 };
 
-/* Inserted by a selected thread's connect() or first call; freed with the socket. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct socket_state);
-} socket_states SEC(".maps");
+#include "socket-states.bpf.h"
 
 static __always_inline struct capture_counters *counters(void)
 {
@@ -122,14 +117,14 @@ static __always_inline bool is_selected(struct task_struct *task)
 
 static __always_inline bool is_tcp(const struct sock *sk)
 {
-	__u16 family = sk->__sk_common.skc_family;
+	__u16 family = FIELD(sk, __sk_common.skc_family);
 
-	return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
+	return FIELD(sk, sk_protocol) == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
 static __always_inline bool fin_sent(const struct sock *sk)
 {
-	__u8 state = sk->__sk_common.skc_state;
+	__u8 state = FIELD(sk, __sk_common.skc_state);
 
 	return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_LAST_ACK ||
 	       state == TCP_CLOSING;
@@ -142,11 +137,11 @@ static __always_inline bool fin_sent(const struct sock *sk)
  */
 static __always_inline __u8 opener_flags(const struct sock *sk, const struct tcp_sock *tp)
 {
-	__u32 by_acknowledgement = (__u32)tp->bytes_acked + (tp->snd_nxt - tp->snd_una);
-	__u32 by_transmission = (__u32)tp->bytes_sent - (__u32)tp->bytes_retrans;
+	__u32 by_acknowledgement = (__u32)FIELD(tp, bytes_acked) + (FIELD(tp, snd_nxt) - FIELD(tp, snd_una));
+	__u32 by_transmission = (__u32)FIELD(tp, bytes_sent) - (__u32)FIELD(tp, bytes_retrans);
 	__u32 difference = by_acknowledgement - by_transmission;
 
-	if (fin_sent(sk) && tp->snd_nxt == tp->write_seq)
+	if (fin_sent(sk) && FIELD(tp, snd_nxt) == FIELD(tp, write_seq))
 		difference--;
 	if (difference == 1)
 		return CONNECTION_OPENER;
@@ -173,13 +168,13 @@ static __always_inline void name_connection(struct socket_state *state, struct s
 	__u8 flags = 0;
 
 	for (int attempt = 0; attempt < 3; attempt++) {
-		__u32 local_before = tp->snd_una - (__u32)tp->bytes_acked;
-		__u32 remote_before = tp->rcv_nxt - (__u32)tp->bytes_received;
+		__u32 local_before = FIELD(tp, snd_una) - (__u32)FIELD(tp, bytes_acked);
+		__u32 remote_before = FIELD(tp, rcv_nxt) - (__u32)FIELD(tp, bytes_received);
 
 		flags = opener_flags(sk, tp);
 		barrier();
-		local = tp->snd_una - (__u32)tp->bytes_acked;
-		remote = tp->rcv_nxt - (__u32)tp->bytes_received;
+		local = FIELD(tp, snd_una) - (__u32)FIELD(tp, bytes_acked);
+		remote = FIELD(tp, rcv_nxt) - (__u32)FIELD(tp, bytes_received);
 		if (local == local_before && remote == remote_before)
 			break;
 		barrier();
@@ -190,7 +185,7 @@ static __always_inline void name_connection(struct socket_state *state, struct s
 	state->remote_start = remote;
 	state->peer_flags = flags;
 	state->rank = rank_of(state->local_start, remote);
-	state->cookie = bpf_get_socket_cookie(sk);
+	state->cookie = socket_id(sk);
 	state->flags |= SOCKET_NAMED;
 }
 
@@ -202,19 +197,19 @@ static __always_inline __u64 extend(__u64 near, __u32 low)
 
 static __always_inline __u64 sent_position(const struct tcp_sock *tp, __u32 start)
 {
-	__u32 end = tp->write_seq;
+	__u32 end = FIELD(tp, write_seq);
 
-	return extend(tp->bytes_acked + (end - tp->snd_una), end - start);
+	return extend(FIELD(tp, bytes_acked) + (end - FIELD(tp, snd_una)), end - start);
 }
 
 static __always_inline __u64 received_position(struct sock *sk, const struct tcp_sock *tp,
 					       __u32 start)
 {
-	__u32 end = tp->copied_seq;
-	__u64 near = tp->bytes_received - (tp->rcv_nxt - end);
+	__u32 end = FIELD(tp, copied_seq);
+	__u64 near = FIELD(tp, bytes_received) - (FIELD(tp, rcv_nxt) - end);
 
 	/* A read that reaches the FIN steps over it; only then has everything been read. */
-	if (sk->__sk_common.skc_flags & (1 << SOCK_DONE_BIT) && end == tp->rcv_nxt)
+	if (FIELD(sk, __sk_common.skc_flags) & (1 << SOCK_DONE_BIT) && end == FIELD(tp, rcv_nxt))
 		end--;
 	return extend(near, end - start);
 }
@@ -229,20 +224,19 @@ static __always_inline void fill_header(struct wire_header *header, __u16 kind, 
 
 static __always_inline void fill_addresses(struct wire_connection *record, struct sock *sk)
 {
-	const struct sock_common *common = &sk->__sk_common;
-	struct in6_addr remote = common->skc_v6_daddr;
+	struct in6_addr remote = FIELD(sk, __sk_common.skc_v6_daddr);
 	bool mapped = !remote.in6_u.u6_addr32[0] && !remote.in6_u.u6_addr32[1] &&
 		      remote.in6_u.u6_addr32[2] == bpf_htonl(0xffff);
 
-	record->local_port = common->skc_num;
-	record->remote_port = bpf_ntohs(common->skc_dport);
-	if (common->skc_family == AF_INET || mapped) {
+	record->local_port = FIELD(sk, __sk_common.skc_num);
+	record->remote_port = bpf_ntohs(FIELD(sk, __sk_common.skc_dport));
+	if (FIELD(sk, __sk_common.skc_family) == AF_INET || mapped) {
 		record->family = 4;
-		*(__u32 *)record->local_address = common->skc_rcv_saddr;
-		*(__u32 *)record->remote_address = common->skc_daddr;
+		*(__u32 *)record->local_address = FIELD(sk, __sk_common.skc_rcv_saddr);
+		*(__u32 *)record->remote_address = FIELD(sk, __sk_common.skc_daddr);
 		return;
 	}
-	struct in6_addr local = common->skc_v6_rcv_saddr;
+	struct in6_addr local = FIELD(sk, __sk_common.skc_v6_rcv_saddr);
 
 	record->family = 6;
 	__builtin_memcpy(record->local_address, &local, sizeof(local));
@@ -257,7 +251,7 @@ static __always_inline bool announce(struct socket_state *state, struct sock *sk
 	fill_header(&record.header, WIRE_CONNECTION, sizeof(record));
 	record.socket = state->cookie;
 	record.tgid = task->tgid;
-	record.netns = sk->__sk_common.skc_net.net->ns.inum;
+	record.netns = FIELD2(sk, __sk_common.skc_net.net, ns.inum);
 	record.cgroup_id = bpf_get_current_cgroup_id();
 	record.local_start = state->local_start;
 	record.remote_start = state->remote_start;
@@ -597,7 +591,7 @@ static __always_inline void observe(struct sock *sk, const struct tcp_sock *tp,
 		return;
 	count->seen++;
 	count->bytes_seen += length;
-	state = bpf_sk_storage_get(&socket_states, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	state = state_made(sk);
 	if (!state) {
 		count->dropped[DROP_NO_STORAGE]++;
 		return;
@@ -628,7 +622,7 @@ static __always_inline void remember_connect(struct sock *sk, struct task_struct
 	struct socket_state *state;
 	struct thread_state *last;
 
-	state = bpf_sk_storage_get(&socket_states, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	state = state_made(sk);
 	if (!state)
 		return;
 	/* The socket may have been another connection before. */
@@ -643,7 +637,7 @@ static __always_inline void remember_connect(struct sock *sk, struct task_struct
 
 static __always_inline void write_close(struct sock *sk)
 {
-	struct socket_state *state = bpf_sk_storage_get(&socket_states, sk, 0, 0);
+	struct socket_state *state = state_of(sk);
 	struct capture_counters *count = counters();
 	struct wire_close record = {};
 
@@ -659,6 +653,37 @@ static __always_inline void write_close(struct sock *sk)
 		__sync_fetch_and_add(&count->closes_lost, 1);
 	else
 		__sync_fetch_and_add(&count->closes, 1);
+}
+
+/* SYN_SENT is entered inside connect(); CLOSE wherever the connection ends. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state)
+{
+	struct socket_state *state;
+	struct task_struct *task;
+
+	if (new_state == TCP_SYN_SENT) {
+		task = bpf_get_current_task_btf();
+		if (is_selected(task) && is_tcp(sk)) {
+			write_close(sk);
+			remember_connect(sk, task);
+		}
+	} else if (new_state == TCP_CLOSE) {
+		/* The process's next call takes sk_err away. */
+		state = state_of(sk);
+		if (state)
+			state->error = FIELD(sk, sk_err);
+	}
+	return 0;
+}
+
+/* After the last read: data can be read from a socket in the state CLOSE. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(socket_destroyed, struct sock *sk)
+{
+	write_close(sk);
+	state_gone(sk);
+	return 0;
 }
 
 #endif

@@ -27,12 +27,14 @@ typedef _Bool bool;
 /* linux/bpf.h */
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
+#define BPF_MAP_TYPE_LRU_HASH 9
 #define BPF_MAP_TYPE_SK_STORAGE 24
 #define BPF_MAP_TYPE_RINGBUF 27
 #define BPF_MAP_TYPE_TASK_STORAGE 29
 #define BPF_F_NO_PREALLOC (1U << 0)
 #define BPF_F_MMAPABLE (1U << 10)
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
+#define BPF_NOEXIST 1
 #define BPF_RB_NO_WAKEUP 1
 
 /* linux/in.h, linux/socket.h, net/tcp_states.h, net/sock.h */
@@ -54,6 +56,8 @@ typedef _Bool bool;
 /* asm/unistd.h: the calls whose buffer stands in their arguments. */
 #if defined(__TARGET_ARCH_x86)
 #define NR_READ 0
+#define NR_SENDFILE 40
+#define NR_SPLICE 275
 #define NR_WRITE 1
 #define NR_READV 19
 #define NR_WRITEV 20
@@ -67,6 +71,8 @@ typedef _Bool bool;
 #define NR_PWRITEV2 328
 #elif defined(__TARGET_ARCH_arm64)
 #define NR_READ 63
+#define NR_SENDFILE 71
+#define NR_SPLICE 76
 #define NR_WRITE 64
 #define NR_READV 65
 #define NR_WRITEV 66
@@ -106,8 +112,27 @@ struct thread_info {
 	__u32 status; /* x86 */
 };
 
+struct inode {
+	unsigned short i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
+	struct files_struct *files;
 	pid_t pid;
 	pid_t tgid;
 	unsigned long nvcsw;
@@ -122,9 +147,9 @@ struct pt_regs {
 	unsigned long orig_ax;
 };
 #else
-struct user_pt_regs;
 struct pt_regs {
 	__u64 regs[31];
+	__u64 orig_x0;
 	__s32 syscallno;
 };
 #endif
@@ -164,6 +189,10 @@ struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
 	__u16 sk_protocol; /* 16 bits since 5.6 */
+};
+
+struct socket {
+	struct sock *sk;
 };
 
 struct tcp_sock {

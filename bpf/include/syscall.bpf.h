@@ -8,8 +8,10 @@
 
 struct syscall {
 	__s64 number;
+	__u64 first;
 	__u64 second;
 	__u64 third;
+	__u64 fourth;
 };
 
 static __always_inline bool is_compat(struct task_struct *task)
@@ -21,18 +23,21 @@ static __always_inline bool is_compat(struct task_struct *task)
 #endif
 }
 
-static __always_inline void read_syscall(struct syscall *to, struct task_struct *task)
+/* Also after the call: all but the result's register keep the arguments. */
+static __always_inline void read_syscall(struct syscall *to, const struct pt_regs *regs)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
 #if defined(__TARGET_ARCH_x86)
 	to->number = regs->orig_ax;
+	to->first = regs->di;
 	to->second = regs->si;
 	to->third = regs->dx;
+	to->fourth = regs->r10;
 #else
 	to->number = regs->syscallno;
+	to->first = regs->orig_x0;
 	to->second = regs->regs[1];
 	to->third = regs->regs[2];
+	to->fourth = regs->regs[3];
 #endif
 }
 

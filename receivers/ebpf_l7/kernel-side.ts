@@ -93,7 +93,7 @@ export class BpfCapture implements CaptureSource {
       throw new AgentError("BS_START", `ebpf_l7: ${path} is missing. Run: npm run setup`);
     }
     try {
-      return new BpfCapture(loadObject({ path, config, selection }), hooks);
+      return new BpfCapture(loadObject({ path, config, selection, hooks }), hooks);
     } catch (cause) {
       throw toAgentError(cause);
     }
@@ -184,6 +184,7 @@ interface LoadOptions {
   readonly path: string;
   readonly config: EbpfL7Config;
   readonly selection: BpfMap;
+  readonly hooks: "sock" | "syscalls";
 }
 
 function loadObject(options: LoadOptions): LoadedObject {
@@ -192,6 +193,9 @@ function loadObject(options: LoadOptions): LoadedObject {
   object.map("socket_messages").setMaxEntries(options.config.ring_size);
   object.map("capture_counters").setMaxEntries(possibleCpus());
   object.map("selected_tasks").reuse(options.selection);
+  if (options.hooks === "syscalls") {
+    object.map("socket_states").setMaxEntries(options.config.max_connections);
+  }
   const loaded = object.load();
   try {
     loaded.attachAll();

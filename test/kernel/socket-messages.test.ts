@@ -284,7 +284,12 @@ try: client.recv(99)
 except ConnectionResetError: pass
 client.close(); time.sleep(.05)`;
       const { closes, connections } = await watch(harness, script);
-      const bySocket = connections.map(({ socket }) => closes.find((end) => end.socket === socket));
+      // A socket's number may be another's later, where it is its address.
+      const left = [...closes];
+      const bySocket = connections.map(({ socket }) => {
+        const index = left.findIndex((end) => end.socket === socket);
+        return left.splice(index, 1)[0];
+      });
       assert.deepEqual(
         bySocket.map((end) => [end?.sent, end?.received, end?.error]),
         [
