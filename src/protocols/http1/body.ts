@@ -84,9 +84,11 @@ export class Body {
   bytes(bytes: Uint8Array, start: number, end: number): number {
     if (this.done) return start;
     if (this.kind === BODY_CHUNKED) return this.#chunks(bytes, start, end);
-    const left = this.hole(end - start);
-    if (this.kind === BODY_UNKNOWN && this.#chunked) this.#match(bytes, start, end);
-    return end - left;
+    if (this.kind === BODY_UNKNOWN) {
+      if (this.#chunked) this.#match(bytes, start, end);
+      return end;
+    }
+    return end - this.hole(end - start);
   }
 
   /**

@@ -2,6 +2,7 @@
 import type {
   ConnectionParser,
   DataRecord,
+  Detection,
   Direction,
   ExchangeEvents,
 } from "../../model/protocol.ts";
@@ -14,6 +15,8 @@ import type { Http1Shared } from "./shared.ts";
 
 const CR = 13;
 const LF = 10;
+/** A method, a space and some of a target: that much of a request line is believed. */
+const PREFIX_BYTES = 16;
 
 /**
  * One connection as one process sees it. README.md explains when a request is believed to be the
@@ -55,6 +58,12 @@ export class Http1Connection implements ConnectionParser {
     half.expected = record.position + record.length;
     this.#lastDirection = record.direction;
     if (messages.mode === DRAIN && messages.queue.first === undefined) messages.startSeeking();
+    if (this.#early !== undefined && messages.mode !== TRACK) this.#loseEarly();
+  }
+
+  #loseEarly(): void {
+    this.#early = undefined;
+    this.#events.lost("response_without_request");
   }
 
   close(timeNs: number, error: number, sent = -1, received = -1): void {
@@ -64,8 +73,7 @@ export class Http1Connection implements ConnectionParser {
       this.#closeGap(messages.sent, sent);
       this.#closeGap(messages.received, received);
     }
-    if (this.#early !== undefined) this.#events.lost("response_without_request");
-    this.#early = undefined;
+    if (this.#early !== undefined) this.#loseEarly();
     messages.close(error);
   }
 
@@ -85,39 +93,55 @@ export class Http1Connection implements ConnectionParser {
     const contiguous = half.expected < 0 || half.expected === record.position;
     const isResponseSide = messages.roleKnown && half === messages.response;
     const first = record.position === 0 && other.expected <= 0;
-    if (!isResponseSide && this.#startsRequest(record, first)) {
-      const flip = this.#lastDirection !== undefined && this.#lastDirection !== record.direction;
-      // A gap before it may hide that it is part of a body.
-      if (first || (flip && contiguous && !messages.pipelined)) {
-        messages.track(half, other, record.position, first);
-        this.#candidate = undefined;
-        messages.feedRecord(half, record);
-        return;
-      }
-      // Two requests without a response in between, if the next response shows that none was lost.
-      if (!flip && this.#lastDirection !== undefined) messages.suspect = true;
-      this.#candidate = record.direction;
-    } else if (this.#candidate !== undefined && this.#candidate !== record.direction) {
+    const start = isResponseSide ? "no" : this.#requestStart(record);
+    const candidate = this.#candidate;
+    if (
+      first ? start !== "no" || this.#startsNeither(record) : this.#isAnswered(record, half, start)
+    ) {
+      messages.track(half, other, record.position, first);
+      this.#candidate = undefined;
+      messages.feedRecord(half, record);
+      return;
+    }
+    if (start !== "yes" && candidate !== undefined && candidate !== record.direction) {
       // The first response of all, after a request that was not the first.
       if (half.expected < 0 && record.position === 0) messages.pipelined = true;
       this.#judgeSuspicion(contiguous, record);
       this.#candidate = undefined;
       if (messages.pipelined) messages.mode = IGNORE;
+    } else if (start !== "no") {
+      // Two requests without a response in between, if the next response shows that none was lost.
+      if (this.#lastDirection === record.direction) messages.suspect = true;
+      this.#candidate = record.direction;
     }
     this.#events.lost("mid_stream");
   }
 
-  #startsRequest(record: DataRecord, first: boolean): boolean {
+  /** A request right after a response: the answers to all earlier ones have come. */
+  #isAnswered(record: DataRecord, half: Half, start: Detection): boolean {
+    const last = this.#lastDirection;
+    if (start !== "yes" || last === undefined || last === record.direction) return false;
+    // A gap before it may hide that it is part of a body.
+    const contiguous = half.expected < 0 || half.expected === record.position;
+    return contiguous && !this.#messages.pipelined;
+  }
+
+  /** `more`: too little to tell; an H may start HEAD, HTTP/1.1 or be a body. */
+  #requestStart(record: DataRecord): Detection {
     const { bytes, captured } = record;
-    if (captured === 0) return false;
+    if (captured === 0) return "no";
     const end = record.start + captured;
     let start = record.start;
     while (start < end && (bytes[start] === CR || bytes[start] === LF)) start++;
-    const response = detectResponse(bytes, start, end);
-    // An H alone may start HEAD or HTTP/1.1.
-    if (response === "yes" || (response === "more" && !first)) return false;
-    // Whatever else a connection starts with is a request to the parser, which says if not.
-    return first || detectRequest(bytes, start, end) !== "no";
+    if (detectResponse(bytes, start, end) === "yes") return "no";
+    const request = detectRequest(bytes, start, end);
+    return request === "more" && end - start >= PREFIX_BYTES ? "yes" : request;
+  }
+
+  /** What a connection starts with is a request to the parser, which says if it is not. */
+  #startsNeither(record: DataRecord): boolean {
+    const { bytes, start, captured } = record;
+    return captured > 0 && detectResponse(bytes, start, start + captured) === "no";
   }
 
   #startsResponse(record: DataRecord): boolean {
@@ -185,7 +209,7 @@ export class Http1Connection implements ConnectionParser {
   /** A record of the request direction that cannot be delimited. */
   #drain(record: DataRecord): void {
     const messages = this.#messages;
-    if (this.#startsRequest(record, false)) {
+    if (this.#requestStart(record) !== "no") {
       if (messages.endUnknown()) {
         messages.startSeeking();
         this.#seek(record, messages.request);
@@ -228,7 +252,6 @@ export class Http1Connection implements ConnectionParser {
       this.#early = new EarlyResponse(record);
       return;
     }
-    if (this.#early !== undefined) this.#events.lost("response_without_request");
     this.#events.lost("response_without_request");
     messages.startSeeking();
   }
