@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { endianness } from "node:os";
 
+import { type BtfValue, decodeValue, encodeValue } from "./codec.ts";
 import { BpfError } from "./errors.ts";
 import { guarded } from "./failure.ts";
 import type { MappedMemory } from "./mapped-memory.ts";
 import type { NativeObject, VariableDescription } from "./native.ts";
 import { unknownName } from "./nearest.ts";
+import type { ObjectTypes } from "./object-types.ts";
 
 /** What a global variable is set to; structs and arrays as their bytes. */
 export type GlobalValue = number | bigint | boolean | Uint8Array;
@@ -105,15 +107,20 @@ export class InitialGlobals {
   readonly #object: NativeObject;
   readonly #variables: readonly VariableDescription[];
   readonly #sectionBytes: ReadonlyMap<string, number>;
+  readonly #types: ObjectTypes;
 
   constructor(
     object: NativeObject,
-    variables: readonly VariableDescription[],
-    sectionBytes: ReadonlyMap<string, number>,
+    parts: {
+      readonly variables: readonly VariableDescription[];
+      readonly sectionBytes: ReadonlyMap<string, number>;
+      readonly types: ObjectTypes;
+    },
   ) {
     this.#object = object;
-    this.#variables = variables;
-    this.#sectionBytes = sectionBytes;
+    this.#variables = parts.variables;
+    this.#sectionBytes = parts.sectionBytes;
+    this.#types = parts.types;
   }
 
   get variables(): readonly VariableDescription[] {
@@ -134,6 +141,25 @@ export class InitialGlobals {
     }
   }
 
+  /** As {@link set}, with structs as objects, arrays as arrays and `char` arrays as text. */
+  setTyped(values: Readonly<Record<string, BtfValue>>): void {
+    for (const [name, value] of Object.entries(values)) {
+      const layout = this.#types.layout(find(this.#variables, name).typeId);
+      this.set({ [name]: encodeValue(layout, value, `variable "${name}"`) });
+    }
+  }
+
+  /** As {@link get}, with structs as objects, arrays as arrays and `char` arrays as text. */
+  getTyped(name: string): BtfValue {
+    const variable = find(this.#variables, name);
+    const section = new Uint8Array(this.#sectionBytes.get(variable.map) ?? 0);
+    guarded({ code: "ARGUMENT", operation: `get variable "${name}"` }, () =>
+      this.#object.readInitial(variable.map, section),
+    );
+    const view = new DataView(section.buffer);
+    return decodeValue(this.#types.layout(variable.typeId), view, variable.offset);
+  }
+
   /** Integers of up to 4 bytes as numbers, of 8 bytes as bigint, structs and arrays as a copy. */
   get(name: string): GlobalValue {
     const variable = find(this.#variables, name);
@@ -150,8 +176,10 @@ export class MappedGlobals {
   readonly #memory: MappedMemory;
   readonly #variables: readonly VariableDescription[];
   readonly #isWritable: boolean;
+  readonly #types: ObjectTypes;
 
   constructor(options: {
+    readonly types: ObjectTypes;
     readonly memory: MappedMemory;
     readonly variables: readonly VariableDescription[];
     readonly isWritable: boolean;
@@ -159,6 +187,7 @@ export class MappedGlobals {
     this.#memory = options.memory;
     this.#variables = options.variables;
     this.#isWritable = options.isWritable;
+    this.#types = options.types;
   }
 
   /** The whole section, live. */
@@ -183,6 +212,13 @@ export class MappedGlobals {
   get(name: string): GlobalValue {
     this.#assertOpen();
     return decode(find(this.#variables, name), this.#memory.view);
+  }
+
+  /** As {@link InitialGlobals.getTyped}, of now. */
+  getTyped(name: string): BtfValue {
+    this.#assertOpen();
+    const { typeId, offset } = find(this.#variables, name);
+    return decodeValue(this.#types.layout(typeId), this.#memory.view, offset);
   }
 
   /** Writes variables while programs run; each by itself, not all at once. */

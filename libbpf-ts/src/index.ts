@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 export * from "./attach-target.ts";
+export { Btf, type BtfMember, type BtfType } from "./btf.ts";
+export { type BtfValue, type CodecOptions, decodeValue, encodeValue } from "./codec.ts";
+export { type OwnedDescriptor, pidDescriptor } from "./descriptors.ts";
 export { ElfFile, type ElfSection, type ElfSegment, type ElfSymbol } from "./elf.ts";
 export { BpfError, type BpfErrorCode, NotSupportedError } from "./errors.ts";
 export {
@@ -11,6 +14,14 @@ export {
 } from "./function-offsets.ts";
 export { type GlobalValue, InitialGlobals, MappedGlobals } from "./globals.ts";
 export { BTF_KIND, hasTracepoint, KernelBtf } from "./kernel-btf.ts";
+export {
+  type ArrayLayout,
+  type EnumLayout,
+  type FieldLayout,
+  type Layout,
+  layoutOf,
+  type RecordLayout,
+} from "./layout.ts";
 export { Link } from "./link.ts";
 export {
   LoadedObject,
@@ -32,9 +43,8 @@ export {
   BpfObject,
   type OpenOptions,
   openObject,
-  UnloadedMap,
-  UnloadedProgram,
 } from "./object.ts";
+export { ObjectTypes } from "./object-types.ts";
 export {
   type Capabilities,
   type KernelReport,
@@ -46,4 +56,6 @@ export {
 } from "./probe.ts";
 export { type OnRecord, RingReader } from "./ring-reader.ts";
 export { enableStats, StatsHandle } from "./stats.ts";
+export { TypedMap, type TypedMapOptions } from "./typed-map.ts";
+export { UnloadedMap, UnloadedProgram } from "./unloaded.ts";
 export type { RejectedTarget } from "./uprobe-multi.ts";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Attachment, attachTo } from "./attach.ts";
 import type { AttachTarget } from "./attach-target.ts";
+import type { BtfValue, CodecOptions } from "./codec.ts";
 import { BpfError, lastLines } from "./errors.ts";
 import { guarded, toBpfError } from "./failure.ts";
 import { MappedGlobals } from "./globals.ts";
@@ -18,7 +19,9 @@ import {
   type VariableDescription,
 } from "./native.ts";
 import { unknownName } from "./nearest.ts";
+import type { ObjectTypes } from "./object-types.ts";
 import { RingReader } from "./ring-reader.ts";
+import { TypedMap } from "./typed-map.ts";
 
 export interface ProgramStats {
   /** Nanoseconds spent in the program since statistics were enabled. */
@@ -120,6 +123,8 @@ export class LoadedObject {
   readonly #variables: readonly VariableDescription[];
   readonly #mapDescriptions: readonly NativeMapDescription[];
   readonly #programs: readonly ProgramDescription[];
+  /** The types of the object's BTF. */
+  readonly types: ObjectTypes;
   readonly #maps = new Map<string, BpfMap>();
   readonly #links = new Set<Link>();
   #isOpen = true;
@@ -130,8 +135,10 @@ export class LoadedObject {
     parts: {
       readonly variables: readonly VariableDescription[];
       readonly maps: readonly NativeMapDescription[];
+      readonly types: ObjectTypes;
     },
   ) {
+    this.types = parts.types;
     this.#native = handle;
     this.#variables = parts.variables;
     this.#mapDescriptions = parts.maps;
@@ -200,20 +207,35 @@ export class LoadedObject {
     if (known !== undefined) {
       return known;
     }
-    const description = this.#mapDescriptions.find((each) => each.name === name);
-    if (description === undefined) {
-      const names = this.#mapDescriptions.filter((each) => each.section === undefined);
-      throw unknownName(
-        "map",
-        name,
-        names.map((each) => each.name),
-      );
-    }
+    this.#mapDescription(name);
     const map = guarded({ code: "MAP", operation: `open map "${name}"` }, () =>
       BpfMap.fromNative(this.#native.map(name)),
     );
     this.#maps.set(name, map);
     return map;
+  }
+
+  /**
+   * A map by plain objects, of the types that the program declares. `Key` and `Value` are what
+   * `libbpf-ts generate` writes.
+   *
+   * @throws BpfError `ARGUMENT` for a map that declares sizes and no types.
+   */
+  typedMap<Key extends BtfValue = BtfValue, Value extends BtfValue = BtfValue>(
+    name: string,
+    options: CodecOptions = {},
+  ): TypedMap<Key, Value> {
+    const raw = this.map(name);
+    const { keyTypeId, valueTypeId } = this.#mapDescription(name);
+    if (valueTypeId === 0 || (keyTypeId === 0 && raw.keySize > 0)) {
+      throw new BpfError({
+        code: "ARGUMENT",
+        message: `map "${name}": it declares sizes only. Declare __type(key, …) and __type(value, …).`,
+      });
+    }
+    const key = this.types.layout(keyTypeId);
+    const value = this.types.layout(valueTypeId);
+    return new TypedMap(raw, { ...options, key, value });
   }
 
   /** Maps a ring buffer into JavaScript; the caller closes it. */
@@ -239,7 +261,7 @@ export class LoadedObject {
       const isWritable = map.type === MAP_TYPE.array && !section.startsWith(".rodata");
       const memory = map.mmap({ writable: isWritable });
       const variables = this.#variables.filter((each) => each.section === section);
-      return new MappedGlobals({ memory, variables, isWritable });
+      return new MappedGlobals({ memory, variables, isWritable, types: this.types });
     } finally {
       map.close();
     }
@@ -264,6 +286,19 @@ export class LoadedObject {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #mapDescription(name: string): NativeMapDescription {
+    const description = this.#mapDescriptions.find((each) => each.name === name);
+    if (description === undefined) {
+      const names = this.#mapDescriptions.filter((each) => each.section === undefined);
+      throw unknownName(
+        "map",
+        name,
+        names.map((each) => each.name),
+      );
+    }
+    return description;
   }
 
   #describe(name: string): ProgramDescription {

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import { endianness } from "node:os";
+
 import { BpfError } from "./errors.ts";
 import { guarded, toBpfError } from "./failure.ts";
 import { MappedMemory } from "./mapped-memory.ts";
-import { type NativeMap, type NativeMapInfo, native } from "./native.ts";
+import { preparePin } from "./mounts.ts";
+import { type NativeMap, type NativeMapInfo, type NativeSnapshot, native } from "./native.ts";
+
+const LITTLE = endianness() === "LE";
 
 /** `BPF_MAP_TYPE_*` of `linux/bpf.h`, as far as this package names them. */
 export const MAP_TYPE = {
@@ -96,6 +101,20 @@ export class BpfMap {
     );
   }
 
+  /** A map that was pinned, perhaps by a process that has ended. */
+  static openPinned(path: string): BpfMap {
+    return guarded({ code: "MAP", operation: `open pinned map ${path}` }, () =>
+      BpfMap.fromNative(native.NativeMap.openPinned(path)),
+    );
+  }
+
+  /** A map of this machine by the kernel's id (needs CAP_SYS_ADMIN). */
+  static openId(id: number): BpfMap {
+    return guarded({ code: "MAP", operation: `open map ${id}` }, () =>
+      BpfMap.fromNative(native.NativeMap.openId(id)),
+    );
+  }
+
   /** For this package: takes over a native handle. */
   static fromNative(handle: NativeMap): BpfMap {
     return new BpfMap(handle);
@@ -172,6 +191,90 @@ export class BpfMap {
     }
   }
 
+  /** Writes the value of each possible CPU, in CPU order. */
+  setPerCpu(key: Uint8Array, values: readonly Uint8Array[], flags: number = UPDATE_FLAG.any): void {
+    const copies = this.#info.valueCopies;
+    const isRight =
+      values.length === copies && values.every((each) => each.length === this.valueSize);
+    if (!isRight) {
+      throw new BpfError({
+        code: "ARGUMENT",
+        message: `set map "${this.name}": ${copies} values of ${this.valueSize} bytes are wanted.`,
+      });
+    }
+    const all = new Uint8Array(this.#transferBytes);
+    for (const [cpu, value] of values.entries()) {
+      all.set(value, cpu * (this.#transferBytes / copies));
+    }
+    this.set(key, all, flags);
+  }
+
+  /** Reads a value and deletes it; of a queue or stack with an empty key. Undefined when there is none. */
+  take(
+    key: Uint8Array,
+    out: Uint8Array = new Uint8Array(this.#transferBytes),
+  ): Uint8Array | undefined {
+    return guarded(this.#context("take"), () => (this.#native.take(key, out) ? out : undefined));
+  }
+
+  /** Writes many entries by one system call: keys one after the other, and values likewise. */
+  setBatch(keys: Uint8Array, values: Uint8Array, flags: number = UPDATE_FLAG.any): number {
+    return guarded(this.#context("batch set"), () => this.#native.setBatch(keys, values, flags));
+  }
+
+  /** Deletes many keys by one system call; a key that is not there stops it with ENOENT. */
+  deleteBatch(keys: Uint8Array): number {
+    return guarded(this.#context("batch delete"), () => this.#native.deleteBatch(keys));
+  }
+
+  /** All entries as two slabs, keys one after the other and values likewise: the fastest reading. */
+  readAll(): { readonly count: number; readonly keys: Uint8Array; readonly values: Uint8Array } {
+    return this.#snapshot();
+  }
+
+  /** Reads and deletes all entries in the kernel's batches; only hash maps can. */
+  takeAll(): readonly (readonly [key: Uint8Array, value: Uint8Array])[] {
+    const slabs = guarded(this.#context("take all"), () => this.#native.takeAll());
+    return [...this.#pairs(slabs)];
+  }
+
+  /** Puts a map into a map of maps. */
+  setInner(key: Uint8Array, inner: BpfMap): void {
+    this.set(key, new Uint8Array(new Uint32Array([inner.fd]).buffer));
+  }
+
+  /** The map that a map of maps holds at a key; a handle that the caller closes. */
+  getInner(key: Uint8Array): BpfMap | undefined {
+    const value = this.get(key);
+    if (value === undefined) {
+      return undefined;
+    }
+    const id = new DataView(value.buffer, value.byteOffset).getUint32(0, LITTLE);
+    return BpfMap.openId(id);
+  }
+
+  /** The addresses of a stack in a stack trace map, innermost first; undefined when it is gone. */
+  getStack(id: number): BigUint64Array | undefined {
+    const bytes = this.get(new Uint8Array(new Uint32Array([id]).buffer));
+    if (bytes === undefined) {
+      return undefined;
+    }
+    const addresses = new BigUint64Array(bytes.buffer);
+    const end = addresses.indexOf(0n);
+    return end < 0 ? addresses : addresses.subarray(0, end);
+  }
+
+  /** Keeps the map in the kernel under a path of bpffs, which is mounted when it is missing. */
+  pin(path: string): void {
+    preparePin(path);
+    guarded(this.#context(`pin at ${path}`), () => this.#native.pin(path));
+  }
+
+  /** Makes it read-only for user space, for ever. */
+  freeze(): void {
+    guarded(this.#context("freeze"), () => this.#native.freeze());
+  }
+
   /** False when there was no such key. */
   delete(key: Uint8Array): boolean {
     try {
@@ -195,14 +298,17 @@ export class BpfMap {
    * rounded up to 8 bytes.
    */
   *entries(): Generator<readonly [key: Uint8Array, value: Uint8Array], void, void> {
-    const { count, keys, values } = this.#snapshot();
-    const size = this.keySize;
-    const step = this.#transferBytes;
-    for (let index = 0; index < count; index++) {
-      yield [
-        keys.subarray(index * size, (index + 1) * size),
-        values.subarray(index * step, (index + 1) * step),
-      ];
+    yield* this.#pairs(this.#snapshot());
+  }
+
+  /** As {@link entries}, with the value of each possible CPU apart. */
+  *entriesPerCpu(): Generator<
+    readonly [key: Uint8Array, values: readonly Uint8Array[]],
+    void,
+    void
+  > {
+    for (const [key, all] of this.entries()) {
+      yield [key, this.#copies(all, 0)];
     }
   }
 
@@ -256,7 +362,19 @@ export class BpfMap {
     );
   }
 
-  #snapshot(): ReturnType<NativeMap["snapshot"]> {
+  *#pairs(slabs: NativeSnapshot): Generator<readonly [Uint8Array, Uint8Array], void, void> {
+    const { count, keys, values } = slabs;
+    const size = this.keySize;
+    const step = this.#transferBytes;
+    for (let index = 0; index < count; index++) {
+      yield [
+        keys.subarray(index * size, (index + 1) * size),
+        values.subarray(index * step, (index + 1) * step),
+      ];
+    }
+  }
+
+  #snapshot(): NativeSnapshot {
     return guarded(this.#context("iterate"), () => this.#native.snapshot());
   }
 

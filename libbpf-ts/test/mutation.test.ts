@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { BpfError, openObject } from "../src/index.ts";
+import { BpfError, type BpfObject, decodeValue, openObject } from "../src/index.ts";
 import { buildObjects, objectPath } from "./support.ts";
 
 buildObjects();
@@ -41,11 +41,26 @@ function openAndRead(bytes: Uint8Array): void {
       globals.get(name);
     }
   }
+  readTypes(object);
+}
+
+/** Every type of the object laid out, and a value of it read from zeros. */
+function readTypes(object: BpfObject): void {
+  if (!object.types.isPresent) {
+    return;
+  }
+  const { btf } = object.types;
+  for (let id = 1; id < btf.typeCount; id++) {
+    const layout = object.types.layout(id);
+    if (layout.bytes < 4096) {
+      decodeValue(layout, new DataView(new ArrayBuffer(layout.bytes)), 0);
+    }
+  }
 }
 
 test(`${MUTANTS} damaged objects open, or are refused with a typed error`, () => {
   const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-  for (const name of ["ring", "iter"]) {
+  for (const name of ["ring", "iter", "maps"]) {
     const whole = readFileSync(objectPath(name));
     for (let mutant = 0; mutant < MUTANTS; mutant++) {
       try {
