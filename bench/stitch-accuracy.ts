@@ -15,46 +15,64 @@ const USAGE = "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passe
 const STEP_US = 5_000_000;
 
 interface ServiceCalls {
-  readonly incoming: CallTimes[];
-  readonly outgoing: CallTimes[];
+  readonly incoming: StitchCall[];
+  readonly outgoing: StitchCall[];
 }
 
+/** By service, callers before those they call, as far as calls go one way. */
 function byService(calls: readonly StitchCall[]): Map<string, ServiceCalls> {
   const services = new Map<string, ServiceCalls>();
-  const of = (name: string): ServiceCalls => {
-    let service = services.get(name);
-    if (service === undefined) {
-      service = { incoming: [], outgoing: [] };
-      services.set(name, service);
-    }
-    return service;
-  };
-  for (const call of calls) {
-    const served = !Number.isNaN(call.serverStartUs);
-    of(call.callee).incoming.push({
-      id: call.call,
-      operation: call.operation,
-      startUs: served ? call.serverStartUs : call.clientStartUs,
-      endUs: served ? call.serverEndUs : call.clientEndUs,
-    });
-    if (call.caller === "") continue;
-    const sent = !Number.isNaN(call.clientStartUs);
-    of(call.caller).outgoing.push({
-      id: call.call,
-      operation: `${call.callee} ${call.operation}${sent ? "" : " (server's times)"}`,
-      startUs: sent ? call.clientStartUs : call.serverStartUs,
-      endUs: sent ? call.clientEndUs : call.serverEndUs,
-      otherClock: !sent,
-    });
+  for (const name of new Set(calls.flatMap((call) => [call.caller, call.callee]))) {
+    services.set(name, { incoming: [], outgoing: [] });
   }
-  return services;
+  for (const call of calls) {
+    services.get(call.callee)?.incoming.push(call);
+    if (call.caller !== "") services.get(call.caller)?.outgoing.push(call);
+  }
+  const ordered = new Map<string, ServiceCalls>();
+  const visit = (name: string, path: ReadonlySet<string>): void => {
+    const service = services.get(name);
+    if (service === undefined || ordered.has(name) || path.has(name)) return;
+    for (const call of service.incoming) visit(call.caller, new Set([...path, name]));
+    ordered.set(name, service);
+  };
+  for (const name of services.keys()) visit(name, new Set());
+  return ordered;
+}
+
+function asIncoming(call: StitchCall, root: number): CallTimes {
+  const served = !Number.isNaN(call.serverStartUs);
+  return {
+    id: call.call,
+    operation: call.operation,
+    startUs: served ? call.serverStartUs : call.clientStartUs,
+    endUs: served ? call.serverEndUs : call.clientEndUs,
+    trace: root,
+  };
+}
+
+function asOutgoing(call: StitchCall): CallTimes {
+  const sent = !Number.isNaN(call.clientStartUs);
+  const served = !Number.isNaN(call.serverStartUs);
+  return {
+    id: call.call,
+    operation: `${call.callee} ${call.operation}${sent ? "" : " (server's times)"}`,
+    startUs: sent ? call.clientStartUs : call.serverStartUs,
+    endUs: sent ? call.clientEndUs : call.serverEndUs,
+    ...(served ? { workUs: call.serverEndUs - call.serverStartUs } : {}),
+    otherClock: !sent,
+  };
 }
 
 /** One run over a service's calls in order of their end, as a stream would bring them. */
-function stream(service: ServiceCalls, inference: ServiceInference): Link[] {
+function stream(
+  service: ServiceCalls,
+  inference: ServiceInference,
+  rootOf: (call: number) => number,
+): Link[] {
   const events = [
-    ...service.incoming.map((call) => ({ call, incoming: true })),
-    ...service.outgoing.map((call) => ({ call, incoming: false })),
+    ...service.incoming.map((call) => ({ call: asIncoming(call, rootOf(call.call)), incoming: true })),
+    ...service.outgoing.map((call) => ({ call: asOutgoing(call), incoming: false })),
   ].sort((a, b) => a.call.endUs - b.call.endUs);
   const links: Link[] = [];
   let nextUs = (events[0]?.call.endUs ?? 0) + STEP_US;
@@ -71,12 +89,21 @@ function stream(service: ServiceCalls, inference: ServiceInference): Link[] {
 
 function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Map<number, Link> {
   const answers = new Map<number, Link>();
+  const rootOf = (call: number): number => {
+    let at = call;
+    for (let parent = answers.get(at)?.parent; parent !== undefined; ) {
+      at = parent;
+      parent = answers.get(at)?.parent;
+    }
+    return at;
+  };
   for (const [name, service] of byService(calls)) {
     if (service.outgoing.length === 0) continue;
     const model = new ServiceModel();
     let links: Link[] = [];
     for (let pass = 1; pass <= passes; pass++) {
-      links = stream(service, new ServiceInference({ ...DEFAULT_INFERENCE, seed: pass }, model));
+      const inference = new ServiceInference({ ...DEFAULT_INFERENCE, seed: pass }, model);
+      links = stream(service, inference, rootOf);
     }
     for (const link of links) answers.set(link.child, link);
     if (graph) for (const line of model.describe()) console.log(`${name}: ${line}`);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { normalScore } from "./gaussian-copula.ts";
 
 /** Delays kept; older ones are forgotten. */
 const SAMPLES_MAX = 1024;
@@ -82,6 +83,8 @@ export class DelayDensity {
   #learntShare = 0;
   /** Logarithm of the density over the transformed delay, by bin. */
   #table = new Float64Array(0);
+  /** Normal score by bin. */
+  #scores = new Float64Array(0);
 
   get count(): number {
     return this.#count;
@@ -110,6 +113,14 @@ export class DelayDensity {
     const perUs =
       Math.exp(left * (1 - share) + right * share) / (this.#scaleUs * Math.sqrt(1 + x * x));
     return Math.log(this.#learntShare * perUs + (1 - this.#learntShare) * Math.exp(prior));
+  }
+
+  /** The delay as a quantile of the standard normal distribution; 0 before anything is learnt. */
+  score(delayUs: number): number {
+    if (this.#learntShare === 0) return 0;
+    const x = (delayUs - this.#originUs) / this.#scaleUs;
+    const bin = Math.round((Math.asinh(x) - this.#low) / this.#step);
+    return this.#scores[Math.max(0, Math.min(BINS - 1, bin))] ?? 0;
   }
 
   /** Takes the samples added since into account, when there are enough of them to matter. */
@@ -190,9 +201,14 @@ export class DelayDensity {
     const counts = this.#counts(sorted);
     const density = smoothed(counts, kernelTable(this.#bandwidth / this.#step));
     const table = new Float64Array(BINS);
+    this.#scores = new Float64Array(BINS);
+    let below = 0;
     for (let bin = 0; bin < BINS; bin++) {
       const mass = (density[bin] ?? 0) / (sorted.length * this.#step);
       table[bin] = Math.log(mass + 1e-12);
+      const share = (density[bin] ?? 0) / sorted.length;
+      this.#scores[bin] = normalScore(below + share / 2);
+      below += share;
     }
     this.#table = table;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DelayDensity } from "./delay-density.ts";
+import { FEATURES_MAX, GaussianCopula } from "./gaussian-copula.ts";
 import { PatternCounts } from "./pattern-counts.ts";
 
 /** What a model needs of a handled call's children: columns by child, children by start time. */
@@ -7,6 +8,16 @@ export interface ChildColumns {
   readonly kind: Int32Array;
   readonly startUs: Float64Array;
   readonly endUs: Float64Array;
+  /** How long the callee worked, where known, else how long the call took. */
+  readonly workUs: Float64Array;
+}
+
+/** An incoming call. */
+export interface Handled {
+  readonly startUs: number;
+  readonly endUs: number;
+  /** Latest start of the other incoming calls that are known to belong to the same trace; NaN without. */
+  readonly joinUs: number;
 }
 
 /** The handler's own start. */
@@ -15,6 +26,8 @@ const FROM_START = 0;
 const FROM_LATEST_END = 1;
 /** The latest start of an earlier call. */
 const FROM_LATEST_START = 2;
+/** The latest start of a handler of the same trace in this service. */
+const FROM_JOIN = 3;
 /** From here on: the latest end (even) or start (odd) of a call of one kind. */
 const FROM_KINDS = 4;
 /** Kinds of calls a handler's events are tried as triggers of; more make no new triggers. */
@@ -42,10 +55,14 @@ interface Predictor {
 }
 
 interface Slot {
+  /** Number of the slot's delay among a handler's joint features, its call's work comes next; -1 beyond them. */
+  readonly feature: number;
+  readonly work: DelayDensity;
   readonly predictors: Predictor[];
   chosen: Predictor;
   /** Calls that ended within their handler, and calls that outlived it. */
   inside: number;
+  order: number;
   outlived: number;
 }
 
@@ -61,11 +78,11 @@ function createPredictor(trigger: number): Predictor {
   };
 }
 
-function createSlot(triggers: readonly number[]): Slot {
+function createSlot(triggers: readonly number[], feature: number): Slot {
   const predictors = triggers.map(createPredictor);
   const preferred = predictors.find((one) => one.trigger === FROM_LATEST_END) ?? predictors[0];
   if (preferred === undefined) throw new Error("A slot needs at least one trigger.");
-  return { predictors, chosen: preferred, inside: 0, outlived: 0 };
+  return { feature, work: new DelayDensity(), predictors, chosen: preferred, inside: 0, outlived: 0, order: Number(process.env['K'] ?? 0) };
 }
 
 /**
@@ -77,73 +94,118 @@ function createSlot(triggers: readonly number[]): Slot {
 export class HandlerModel {
   readonly patterns: PatternCounts = new PatternCounts();
   readonly #slots = new Map<number, Slot>();
-  readonly #end: Slot = createSlot([FROM_LATEST_END, FROM_START]);
+  readonly #end: Slot = createSlot([FROM_LATEST_END, FROM_START], FEATURES_MAX - 1);
+  readonly #copula = new GaussianCopula();
+  readonly #scores = new Float64Array(FEATURES_MAX);
   /** Ends of handlers that made no call. */
-  readonly #leafEnd: Slot = createSlot([FROM_START]);
+  readonly #leafEnd: Slot = createSlot([FROM_START], -1);
   readonly #kinds: number[] = [];
 
   /** Natural logarithm of the likelihood that a handler has exactly these calls. */
-  score(
-    startUs: number,
-    endUs: number,
-    children: readonly number[],
-    columns: ChildColumns,
-  ): number {
+  score(handled: Handled, children: readonly number[], columns: ChildColumns): number {
     let total = this.patterns.logProbability(children, columns.kind);
     for (let i = 0; i < children.length; i++) {
-      total += this.#childScore(startUs, endUs, children, i, columns);
+      total += this.#childScore(handled, children, i, columns);
     }
     const slot = children.length === 0 ? this.#leafEnd : this.#end;
-    const event = triggerTime(
-      slot.chosen.trigger,
-      startUs,
-      endUs,
-      children,
-      children.length,
-      columns,
-    );
-    return total + logLikelihood(slot.chosen, startUs, endUs, event);
+    const { trigger } = slot.chosen;
+    const { startUs, endUs } = handled;
+    const event = triggerTime(trigger, handled, endUs, children, children.length, columns);
+    total += logLikelihood(slot.chosen, startUs, endUs, event);
+    if (children.length === 0) return total;
+    const mask = this.#features(handled, children, columns);
+    return total + this.#copula.logRatio(this.#scores, mask);
+  }
+
+  /** Fills `#scores` with how unusual each delay and each call's work is; which are there, as bits. */
+  #features(handled: Handled, children: readonly number[], columns: ChildColumns): number {
+    const { startUs, endUs } = handled;
+    let mask = 0;
+    for (let i = 0; i < children.length; i++) {
+      const child = children[i] ?? 0;
+      const slot = this.#slots.get(slotKey(children, i, columns.kind));
+      if (slot === undefined || slot.feature < 0) continue;
+      const at = columns.startUs[child] ?? 0;
+      const event = triggerTime(slot.chosen.trigger, handled, at, children, i, columns);
+      this.#scores[slot.feature] = delayScore(slot.chosen, startUs, at, event);
+      this.#scores[slot.feature + 1] = slot.work.score(columns.workUs[child] ?? 0);
+      mask |= 3 << slot.feature;
+    }
+    const event = triggerTime(this.#end.chosen.trigger, handled, endUs, children, children.length, columns);
+    this.#scores[this.#end.feature] = delayScore(this.#end.chosen, startUs, endUs, event);
+    return mask | (1 << this.#end.feature);
   }
 
   /** What adding the last of `children` contributes, before later calls are known. */
-  prefixGain(
-    startUs: number,
-    endUs: number,
-    children: readonly number[],
-    columns: ChildColumns,
-  ): number {
+  prefixGain(handled: Handled, children: readonly number[], columns: ChildColumns): number {
     return (
       this.patterns.logContinues(children, columns.kind) +
-      this.#childScore(startUs, endUs, children, children.length - 1, columns)
+      this.#childScore(handled, children, children.length - 1, columns)
     );
   }
 
+  /**
+   * Nats by which two handlers are less likely for events that overtook each other: what became
+   * ready first happened last while both waited.
+   */
+  overtaking(
+    a: Handled,
+    ofA: readonly number[],
+    b: Handled,
+    ofB: readonly number[],
+    columns: ChildColumns,
+  ): number {
+    let total = 0;
+    for (let i = 0; i < ofA.length; i++) {
+      const key = slotKey(ofA, i, columns.kind);
+      const slot = this.#slots.get(key);
+      if (slot === undefined || slot.order === 0) continue;
+      const { trigger } = slot.chosen;
+      const at = columns.startUs[ofA[i] ?? 0] ?? 0;
+      const ready = triggerTime(trigger, a, at, ofA, i, columns);
+      for (let j = 0; j < ofB.length; j++) {
+        if (slotKey(ofB, j, columns.kind) !== key) continue;
+        const other = columns.startUs[ofB[j] ?? 0] ?? 0;
+        const otherReady = triggerTime(trigger, b, other, ofB, j, columns);
+        if (overtakes(ready, at, otherReady, other)) total += slot.order;
+      }
+    }
+    return total;
+  }
+
   /** Takes a handler with its calls as an example. */
-  learn(startUs: number, endUs: number, children: readonly number[], columns: ChildColumns): void {
+  learn(handled: Handled, children: readonly number[], columns: ChildColumns): void {
+    const { endUs } = handled;
     this.patterns.add(children, columns.kind);
+    if (children.length > 0) {
+      this.#copula.add(this.#scores, this.#features(handled, children, columns));
+    }
     for (let i = 0; i < children.length; i++) {
       const child = children[i] ?? 0;
       this.#knowKind(columns.kind[child] ?? 0);
       const at = columns.startUs[child] ?? 0;
       const slot = this.#slotFor(children, i, columns);
+      slot.work.add(columns.workUs[child] ?? 0);
       if ((columns.endUs[child] ?? 0) > endUs) slot.outlived += 1;
       else slot.inside += 1;
       slot.inside *= 1 - 1 / FORGET_SAMPLES;
       slot.outlived *= 1 - 1 / FORGET_SAMPLES;
-      this.#learnEvent(slot, startUs, at, children, i, columns);
+      this.#learnEvent(slot, handled, at, children, i, columns);
     }
     const slot = children.length === 0 ? this.#leafEnd : this.#end;
-    this.#learnEvent(slot, startUs, endUs, children, children.length, columns);
+    this.#learnEvent(slot, handled, endUs, children, children.length, columns);
   }
 
   /** Makes what was learnt count in `score`. */
   refresh(): void {
     this.patterns.refresh();
+    this.#copula.refresh();
     for (const slot of [...this.#slots.values(), this.#end, this.#leafEnd]) {
       for (const one of slot.predictors) {
         one.delays.refresh();
         one.otherwise.refresh();
       }
+      slot.work.refresh();
       choose(slot);
     }
   }
@@ -160,16 +222,16 @@ export class HandlerModel {
   }
 
   #childScore(
-    startUs: number,
-    endUs: number,
+    handled: Handled,
     children: readonly number[],
     index: number,
     columns: ChildColumns,
   ): number {
+    const { startUs, endUs } = handled;
     const slot = this.#slots.get(slotKey(children, index, columns.kind));
     const at = columns.startUs[children[index] ?? 0] ?? 0;
     const trigger = slot?.chosen.trigger ?? FROM_LATEST_END;
-    const event = triggerTime(trigger, startUs, at, children, index, columns);
+    const event = triggerTime(trigger, handled, at, children, index, columns);
     const outlives = (columns.endUs[children[index] ?? 0] ?? 0) > endUs;
     const ending = logEnding(slot, outlives);
     if (slot === undefined) return ending + unlearnt.logDensity(at - event);
@@ -180,7 +242,9 @@ export class HandlerModel {
     const key = slotKey(children, index, columns.kind);
     let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = createSlot([FROM_START, FROM_LATEST_END, FROM_LATEST_START, ...this.#kindTriggers()]);
+      const feature = 2 * this.#slots.size;
+      const triggers = [FROM_START, FROM_LATEST_END, FROM_LATEST_START, FROM_JOIN, ...this.#kindTriggers()];
+      slot = createSlot(triggers, feature + 2 < FEATURES_MAX ? feature : -1);
       this.#slots.set(key, slot);
     }
     return slot;
@@ -203,14 +267,15 @@ export class HandlerModel {
 
   #learnEvent(
     slot: Slot,
-    startUs: number,
+    handled: Handled,
     atUs: number,
     children: readonly number[],
     index: number,
     columns: ChildColumns,
   ): void {
+    const { startUs } = handled;
     for (const one of slot.predictors) {
-      const event = triggerTime(one.trigger, startUs, atUs, children, index, columns);
+      const event = triggerTime(one.trigger, handled, atUs, children, index, columns);
       const rate = Math.max(1 / (one.scored + 1), 1 / FORGET_SAMPLES);
       one.score += rate * (logLikelihood(one, startUs, atUs, event) - one.score);
       one.scored++;
@@ -230,6 +295,11 @@ export class HandlerModel {
 
 const unlearnt = new DelayDensity();
 
+function overtakes(readyA: number, atA: number, readyB: number, atB: number): boolean {
+  if (readyA >= atB || readyB >= atA) return false;
+  return (readyA - readyB) * (atA - atB) < 0;
+}
+
 function logEnding(slot: Slot | undefined, outlives: boolean): number {
   const inside = (slot?.inside ?? 0) + 1;
   const outlived = (slot?.outlived ?? 0) + OUTLIVED_BEFORE;
@@ -244,6 +314,11 @@ function slotKey(children: readonly number[], index: number, kinds: Int32Array):
   return 2 * kind;
 }
 
+function delayScore(one: Predictor, startUs: number, atUs: number, eventUs: number): number {
+  if (Number.isNaN(eventUs)) return one.otherwise.score(atUs - startUs);
+  return one.delays.score(atUs - eventUs);
+}
+
 function logLikelihood(one: Predictor, startUs: number, atUs: number, eventUs: number): number {
   const all = one.present + one.absent + 1;
   if (Number.isNaN(eventUs)) {
@@ -255,14 +330,18 @@ function logLikelihood(one: Predictor, startUs: number, atUs: number, eventUs: n
 /** When the trigger of the event at `atUs` happened; NaN when it did not. */
 function triggerTime(
   trigger: number,
-  startUs: number,
+  handled: Handled,
   atUs: number,
   children: readonly number[],
   index: number,
   columns: ChildColumns,
 ): number {
-  if (trigger === FROM_START) return startUs;
-  let latest = trigger === FROM_LATEST_END ? startUs : Number.NaN;
+  if (trigger === FROM_START) return handled.startUs;
+  if (trigger === FROM_JOIN) {
+    const joinUs = Math.max(handled.joinUs, handled.startUs);
+    return joinUs <= atUs ? joinUs : Number.NaN;
+  }
+  let latest = trigger === FROM_LATEST_END ? handled.startUs : Number.NaN;
   const stop = Math.max(0, index - LOOK_BACK);
   for (let i = index - 1; i >= stop; i--) {
     const child = children[i] ?? 0;
@@ -295,6 +374,7 @@ function triggerName(trigger: number, kindName: (kind: number) => string): strin
   if (trigger === FROM_START) return "start";
   if (trigger === FROM_LATEST_END) return "latest end";
   if (trigger === FROM_LATEST_START) return "latest start";
+  if (trigger === FROM_JOIN) return "latest start in the trace";
   const kind = kindName((trigger - FROM_KINDS) >> 1);
   return `${(trigger & 1) === 1 ? "start" : "end"} of ${kind}`;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRandom } from "./random.ts";
-import { ServiceModel } from "./service-model.ts";
-import { NONE, type WindowProblem } from "./window-problem.ts";
+import { ROLE_ALONE, ROLE_LAST, ROLE_NOT_LAST, ServiceModel } from "./service-model.ts";
+import { NONE, type Parent, type WindowProblem } from "./window-problem.ts";
 import { type Solution, type SolverOptions, solveWindow } from "./window-solver.ts";
 
 /** A complete call as the inferring service's process saw it. */
@@ -13,6 +13,10 @@ export interface CallTimes {
   /** µs, any epoch, the same clock for all calls of the service. */
   readonly startUs: number;
   readonly endUs: number;
+  /** Incoming calls with the same number are known to belong to one trace. */
+  readonly trace?: number;
+  /** How long the callee worked on it, where its own times are known. */
+  readonly workUs?: number;
   /** The times are another host's: a wider tolerance holds. */
   readonly otherClock?: boolean;
 }
@@ -155,12 +159,11 @@ export class ServiceInference {
     const spanUs = Math.max(1e6, (starts.at(-1) ?? 0) - (starts[0] ?? 0));
     const logOrphan = Math.log((this.#model.orphanShare * Math.max(1, count)) / spanUs);
     return {
-      models: this.#parents.map((one) => this.#model.handler(one.kind)),
-      parentStartUs: Float64Array.from(this.#parents, (one) => one.call.startUs),
-      parentEndUs: Float64Array.from(this.#parents, (one) => one.call.endUs),
+      parents: this.#handled(),
       kind: Int32Array.from(this.#children, (one) => one.kind),
       startUs: Float64Array.from(starts),
       endUs: Float64Array.from(this.#children, (one) => one.call.endUs),
+      workUs: Float64Array.from(this.#children, ({ call }) => call.workUs ?? call.endUs - call.startUs),
       candidates: this.#candidates(),
       fixed: Uint8Array.from(this.#children, (one) => (one.decided ? 1 : 0)),
       initial: Int32Array.from(this.#children, (one) =>
@@ -168,6 +171,29 @@ export class ServiceInference {
       ),
       logOrphan: new Float64Array(count).fill(logOrphan),
     };
+  }
+
+  /** The held incoming calls; those that share a trace know of each other. */
+  #handled(): Parent[] {
+    const groups = new Map<number, CallTimes[]>();
+    for (const { call } of this.#parents) {
+      if (call.trace === undefined) continue;
+      const group = groups.get(call.trace);
+      if (group === undefined) groups.set(call.trace, [call]);
+      else group.push(call);
+    }
+    return this.#parents.map(({ call, kind }) => {
+      const group = groups.get(call.trace ?? Number.NaN) ?? [];
+      let joinUs = Number.NaN;
+      let role = group.length > 1 ? ROLE_LAST : ROLE_ALONE;
+      for (const other of group) {
+        if (other === call) continue;
+        if (!(other.startUs <= joinUs)) joinUs = other.startUs;
+        if (other.endUs > call.endUs) role = ROLE_NOT_LAST;
+      }
+      const model = this.#model.handler(kind, role);
+      return { model, startUs: call.startUs, endUs: call.endUs, joinUs };
+    });
   }
 
   /** Parents whose interval holds the child's start, by a sweep over both in order of start. */
@@ -201,10 +227,8 @@ export class ServiceInference {
       const parent = (fixed ? problem.initial[child] : solution.sample[child]) ?? NONE;
       if (parent !== NONE) lists[parent]?.push(child);
     }
-    for (const [index, parent] of this.#parents.entries()) {
-      const { startUs, endUs } = parent.call;
-      if (endUs > dueUs) continue;
-      this.#model.handler(parent.kind).learn(startUs, endUs, lists[index] ?? [], problem);
+    for (const [index, parent] of problem.parents.entries()) {
+      if (parent.endUs <= dueUs) parent.model.learn(parent, lists[index] ?? [], problem);
     }
     this.#model.refresh();
   }
@@ -215,15 +239,13 @@ export class ServiceInference {
     const doubtful = new Set<number>();
     for (const [child, options] of problem.candidates.entries()) {
       const endUs = problem.endUs[child] ?? 0;
-      const around = options.filter((at) => (problem.parentEndUs[at] ?? 0) >= endUs);
+      const around = options.filter((at) => (problem.parents[at]?.endUs ?? 0) >= endUs);
       const only = around[0];
       if (around.length === 1 && only !== undefined) lists[only]?.push(child);
       else for (const parent of around) doubtful.add(parent);
     }
-    for (const [index, parent] of this.#parents.entries()) {
-      if (doubtful.has(index)) continue;
-      const { startUs, endUs } = parent.call;
-      this.#model.handler(parent.kind).learn(startUs, endUs, lists[index] ?? [], problem);
+    for (const [index, parent] of problem.parents.entries()) {
+      if (!doubtful.has(index)) parent.model.learn(parent, lists[index] ?? [], problem);
     }
     this.#model.refresh();
     this.#model.taught = true;

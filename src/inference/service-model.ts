@@ -8,6 +8,14 @@ const ORPHAN_SHARE_MIN = 0.0001;
 const ORPHAN_SHARE_BEFORE = 0.0001;
 const FORGET_CALLS = 1000;
 
+/** Place of an incoming call among those of its trace in one service: the only one, */
+export const ROLE_ALONE = 0;
+/** the last to end, which in a join is the one that goes on, */
+export const ROLE_LAST = 1;
+/** or another. */
+export const ROLE_NOT_LAST = 2;
+const ROLES = 3;
+
 /** All that is learnt of one service: a model an incoming operation. Bounded, forgets. */
 export class ServiceModel {
   readonly #numbers = new Map<string, number>();
@@ -31,11 +39,12 @@ export class ServiceModel {
     return this.#names[number] ?? "other";
   }
 
-  handler(operation: number): HandlerModel {
-    let handler = this.#handlers.get(operation);
+  handler(operation: number, role: number = ROLE_ALONE): HandlerModel {
+    const key = ROLES * operation + role;
+    let handler = this.#handlers.get(key);
     if (handler === undefined) {
       handler = new HandlerModel();
-      this.#handlers.set(operation, handler);
+      this.#handlers.set(key, handler);
     }
     return handler;
   }
@@ -55,10 +64,11 @@ export class ServiceModel {
 
   /** The learnt call graph in words, a line an event. */
   describe(): string[] {
-    return [...this.#handlers].flatMap(([operation, handler]) =>
-      handler
-        .describe((kind) => this.nameOf(kind))
-        .map((line) => `${this.nameOf(operation)}: ${line}`),
-    );
+    return [...this.#handlers].flatMap(([key, handler]) => {
+      const role = ["", " (last of its trace)", " (not last of its trace)"][key % ROLES] ?? "";
+      const name = this.nameOf(Math.floor(key / ROLES));
+      const lines = handler.describe((kind) => this.nameOf(kind));
+      return lines.map((line) => `${name}${role}: ${line}`);
+    });
   }
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ChildColumns, HandlerModel } from "./handler-model.ts";
+import type { ChildColumns, Handled, HandlerModel } from "./handler-model.ts";
 
 /** No parent. */
 export const NONE = -1;
+
+/** An incoming call and the model of its kind. */
+export interface Parent extends Handled {
+  readonly model: HandlerModel;
+}
 
 /**
  * One service's calls in one stretch of time. Parents are its incoming calls, children its
  * outgoing ones, both by index; children are ordered by start, then kind. Times in µs.
  */
 export interface WindowProblem extends ChildColumns {
-  readonly models: readonly HandlerModel[];
-  readonly parentStartUs: Float64Array;
-  readonly parentEndUs: Float64Array;
+  readonly parents: readonly Parent[];
   /** Parents each child may have, ascending. */
   readonly candidates: readonly (readonly number[])[];
   /** 1 where an earlier window decided: the child stays where `initial` says. */
@@ -30,7 +33,7 @@ export interface Component {
 
 /** Splits a window into independent parts: parents are joined by a child that both may have made. */
 export function components(problem: WindowProblem): Component[] {
-  const root = Int32Array.from(problem.models.keys());
+  const root = Int32Array.from(problem.parents.keys());
   const find = (parent: number): number => {
     let at = parent;
     while (root[at] !== at) {
@@ -45,7 +48,7 @@ export function components(problem: WindowProblem): Component[] {
     for (const parent of options) root[find(parent)] = find(options[0] ?? 0);
   }
   const parts = new Map<number, { parents: number[]; children: number[] }>();
-  for (const parent of problem.models.keys()) {
+  for (const parent of problem.parents.keys()) {
     const top = find(parent);
     const part = parts.get(top);
     if (part === undefined) parts.set(top, { parents: [parent], children: [] });

@@ -109,8 +109,8 @@ class JointState {
     this.#random = random;
     this.#assigned = new Int32Array(problem.kind.length).fill(NONE);
     this.#since = new Int32Array(problem.kind.length);
-    this.#lists = problem.models.map(() => []);
-    this.#scores = new Float64Array(problem.models.length);
+    this.#lists = problem.parents.map(() => []);
+    this.#scores = new Float64Array(problem.parents.length);
     this.#rank = new Int32Array(problem.kind.length);
     for (const [child, kind] of problem.kind.entries()) {
       const row = this.#byKind.get(kind);
@@ -196,11 +196,8 @@ class JointState {
   }
 
   #score(parent: number, children: readonly number[]): number {
-    const problem = this.#problem;
-    const model = problem.models[parent];
-    if (model === undefined) return 0;
-    const startUs = problem.parentStartUs[parent] ?? 0;
-    return model.score(startUs, problem.parentEndUs[parent] ?? 0, children, problem);
+    const handled = this.#problem.parents[parent];
+    return handled === undefined ? 0 : handled.model.score(handled, children, this.#problem);
   }
 
   #place(child: number, parent: number): void {
@@ -349,11 +346,10 @@ class JointState {
   }
 
   #prefixGain(parent: number, list: number[], child: number): number {
-    const problem = this.#problem;
-    const startUs = problem.parentStartUs[parent] ?? 0;
-    const endUs = problem.parentEndUs[parent] ?? 0;
+    const handled = this.#problem.parents[parent];
+    if (handled === undefined) return 0;
     list.push(child);
-    const gain = problem.models[parent]?.prefixGain(startUs, endUs, list, problem) ?? 0;
+    const gain = handled.model.prefixGain(handled, list, this.#problem);
     list.pop();
     return gain;
   }
@@ -377,12 +373,20 @@ class JointState {
     const leftScore = this.#score(from, this.#left);
     const rightScore = this.#score(to, this.#right);
     const before = (this.#scores[from] ?? 0) + (this.#scores[to] ?? 0);
-    const gain = (leftScore + rightScore - before) / temperature + logRatio;
+    const order = this.#overtaking(from, to, this.#lists[from] ?? [], this.#lists[to] ?? []) - this.#overtaking(from, to, this.#left, this.#right);
+    const gain = (leftScore + rightScore - before + order) / temperature + logRatio;
     if (!this.#accepts(gain, 1)) return;
     for (const child of leaving) this.#reassign(child, to);
     for (const child of coming) this.#reassign(child, from);
     this.#commit(from, this.#left, leftScore);
     this.#commit(to, this.#right, rightScore);
+  }
+
+  #overtaking(from: number, to: number, left: readonly number[], right: readonly number[]): number {
+    const a = this.#problem.parents[from];
+    const b = this.#problem.parents[to];
+    if (a === undefined || b === undefined || a.model !== b.model) return 0;
+    return a.model.overtaking(a, left, b, right, this.#problem);
   }
 
   #accepts(gain: number, temperature: number): boolean {
