@@ -87,7 +87,7 @@ test("any arrival order within the wait gives the same parents, evidence and one
       }
       await assertEmpty(harness);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 
@@ -120,6 +120,6 @@ test("whatever is late or missing: all is sent once, no link is false, nothing i
         await assertEmpty(harness);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
