@@ -40,7 +40,8 @@ export class ConnectionTable {
   /** Looks for the other end; again when the connection's role and with it its name is known. */
   meet(connection: Connection): void {
     const { localStart } = connection;
-    if (localStart === undefined || connection.peer !== undefined) return;
+    if (localStart === undefined || connection.isNamed) return;
+    connection.isNamed = true;
     const { remoteStart } = connection.record;
     const key = nameKey(localStart, remoteStart);
     const other = this.#byName.get(key);

@@ -36,6 +36,8 @@ export class Connection implements ExchangeEvents {
   role: Role | undefined;
   /** The other end, when this agent watches it too. */
   peer: Connection | undefined;
+  /** Its name is known, so that the other end can find it. */
+  isNamed = false;
   isShed = false;
   isGone = false;
   lastNs = 0;

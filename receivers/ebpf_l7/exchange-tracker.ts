@@ -22,18 +22,30 @@ import type { ExchangeOutput } from "./exchange-output.ts";
 class ExchangeLink implements StitchFacts {
   flags = 0;
   triggerKind: number = TRIGGER_NONE;
-  readonly triggerSpan = new Uint32Array(2);
+  readonly triggerSpan: Uint32Array = new Uint32Array(2);
   openServerRequests = 0;
-  tid = 0;
+  thread: Thread | undefined;
 
-  reset(tid: number): void {
+  reset(): void {
     this.flags = 0;
     this.triggerKind = TRIGGER_NONE;
-    this.triggerSpan.fill(0);
+    this.triggerSpan[0] = 0;
+    this.triggerSpan[1] = 0;
     this.openServerRequests = 0;
-    this.tid = tid;
+    this.thread = undefined;
   }
 }
+
+/** Server requests that a thread has read and that are open. */
+interface Thread {
+  readonly tid: number;
+  open: number;
+}
+
+/** Links kept for later exchanges. */
+const FREE_LINKS_MAX = 4096;
+/** Threads without open requests are forgotten beyond so many. */
+const THREADS_MAX = 8192;
 
 export interface ExchangeTrackerOptions {
   readonly table: ConnectionTable;
@@ -49,8 +61,9 @@ export interface ExchangeTrackerOptions {
  */
 export class ExchangeTracker implements ConnectionEvents {
   readonly #options: ExchangeTrackerOptions;
-  /** Server requests open by the thread that read them. */
-  readonly #openByThread = new Map<number, number>();
+  readonly #threads = new Map<number, Thread>();
+  readonly #freeLinks: ExchangeLink[] = [];
+  #lastThread: Thread = { tid: -1, open: 0 };
   #openCount = 0;
 
   constructor(options: ExchangeTrackerOptions) {
@@ -63,23 +76,29 @@ export class ExchangeTracker implements ConnectionEvents {
 
   begin(connection: Connection, exchange: Exchange): void {
     const { cursor, table, account } = this.#options;
-    const link = exchange.link instanceof ExchangeLink ? exchange.link : new ExchangeLink();
-    link.reset(cursor.tid);
+    const link = this.#freeLinks.pop() ?? new ExchangeLink();
+    link.reset();
     exchange.link = link;
     this.#openCount++;
     account.exchangesStarted.add(1);
-    if (connection.peer === undefined) table.meet(connection);
-    const onThread = this.#openByThread.get(cursor.tid) ?? 0;
+    if (!connection.isNamed) table.meet(connection);
+    const thread = this.#thread(cursor.tid);
     if (exchange.role === "server") {
-      this.#openByThread.set(cursor.tid, onThread + 1);
+      link.thread = thread;
+      thread.open++;
       return;
     }
-    link.openServerRequests = onThread;
+    link.openServerRequests = thread.open;
     this.#resolveTrigger(connection, link);
   }
 
   end(connection: Connection, exchange: Exchange): void {
     const link = this.#close(exchange);
+    this.#finish(connection, exchange, link);
+    if (link !== undefined) this.#release(link);
+  }
+
+  #finish(connection: Connection, exchange: Exchange, link: ExchangeLink | undefined): void {
     const process = this.#options.selection.process(exchange.pid);
     if (process === undefined) {
       this.#options.account.abandoned("no_process", 1);
@@ -93,7 +112,7 @@ export class ExchangeTracker implements ConnectionEvents {
   }
 
   abandon(_connection: Connection, exchange: Exchange, reason: LossReason): void {
-    this.#close(exchange);
+    this.#drop(exchange);
     this.#options.account.abandoned(reason, 1);
   }
 
@@ -104,22 +123,44 @@ export class ExchangeTracker implements ConnectionEvents {
   /** Gives up what is open on a connection whose parser is thrown away. */
   forget(connection: Connection, reason: "shed" | "evicted" | "gap" | "shutdown"): void {
     const { open } = connection;
-    for (const exchange of open) this.#close(exchange);
+    for (const exchange of open) this.#drop(exchange);
     if (open.length > 0) this.#options.account.abandoned(reason, open.length);
     open.length = 0;
     connection.parser = undefined;
   }
 
+  #drop(exchange: Exchange): void {
+    const link = this.#close(exchange);
+    if (link !== undefined) this.#release(link);
+  }
+
   #close(exchange: Exchange): ExchangeLink | undefined {
     this.#openCount--;
-    const link = exchange.link;
+    const { link } = exchange;
     if (!(link instanceof ExchangeLink)) return undefined;
-    if (exchange.role === "server") {
-      const left = (this.#openByThread.get(link.tid) ?? 1) - 1;
-      if (left > 0) this.#openByThread.set(link.tid, left);
-      else this.#openByThread.delete(link.tid);
-    }
+    exchange.link = undefined;
+    if (link.thread !== undefined) link.thread.open--;
     return link;
+  }
+
+  #release(link: ExchangeLink): void {
+    if (this.#freeLinks.length < FREE_LINKS_MAX) this.#freeLinks.push(link);
+  }
+
+  #thread(tid: number): Thread {
+    if (this.#lastThread.tid === tid) return this.#lastThread;
+    let thread = this.#threads.get(tid);
+    if (thread === undefined) {
+      if (this.#threads.size >= THREADS_MAX) this.#forgetIdleThreads();
+      thread = { tid, open: 0 };
+      this.#threads.set(tid, thread);
+    }
+    this.#lastThread = thread;
+    return thread;
+  }
+
+  #forgetIdleThreads(): void {
+    for (const [tid, thread] of this.#threads) if (thread.open === 0) this.#threads.delete(tid);
   }
 
   #resolveTrigger(connection: Connection, link: ExchangeLink): void {
