@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nearest } from "../config/nearest.ts";
 
-const COMMANDS = ["run", "validate", "components", "featuregate", "help"] as const;
+const COMMANDS = ["run", "validate", "components", "featuregate", "print-config", "help"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export interface Arguments {
@@ -9,14 +9,19 @@ export interface Arguments {
   readonly uris: readonly string[];
   readonly sets: readonly string[];
   readonly featureGates: readonly string[];
+  /** Of `print-config`. */
+  readonly mode: string;
+  readonly format: string;
 }
 
-const VALUE_FLAGS = ["--config", "--set", "--feature-gates"];
+const VALUE_FLAGS = ["--config", "--set", "--feature-gates", "--mode", "--format"];
 const FLAGS = [...VALUE_FLAGS, "--help", "--version"];
 
 /** Reads the command line as the Collector does; a text is what is wrong. Flags may come anywhere. */
 export function parseArguments(argv: readonly string[]): Arguments | string {
-  const values: Record<string, string[]> = { "--config": [], "--set": [], "--feature-gates": [] };
+  const values: Record<string, string[]> = Object.fromEntries(
+    VALUE_FLAGS.map((flag) => [flag, []]),
+  );
   const words: string[] = [];
   let special: "help" | "version" | undefined;
   for (let at = 0; at < argv.length; at++) {
@@ -43,6 +48,8 @@ export function parseArguments(argv: readonly string[]): Arguments | string {
     command: special ?? command,
     uris: values["--config"] ?? [],
     sets: values["--set"] ?? [],
+    mode: values["--mode"]?.at(-1) ?? "redacted",
+    format: values["--format"]?.at(-1) ?? "yaml",
     featureGates: (values["--feature-gates"] ?? []).flatMap((list) => list.split(",")),
   };
 }
@@ -91,6 +98,8 @@ Usage:
 Commands:
   validate      check the configuration and exit
   components    list the components of this build
+  print-config  show the configuration with all defaults; --mode=redacted|unredacted,
+                --format=yaml|json
   featuregate   list feature gates
   help          show this text
 

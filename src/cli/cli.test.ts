@@ -122,6 +122,17 @@ test("validate says nothing about a good file and everything about a bad one", a
   assert.match(stderr, /references exporter "nope" which is not configured\. Did you mean "nop"\?/);
 });
 
+test("print-config shows every default, as YAML or JSON", async () => {
+  const path = config("print.yaml", pipeline(0));
+  const { code, stdout } = await run("print-config", "--config", path, "--format=json");
+  assert.equal(code, 0);
+  const printed = JSON.parse(stdout);
+  assert.deepEqual(Object.keys(printed.exporters), ["nop"]);
+  assert.equal(printed.service.telemetry.metrics.level, "none");
+  const wrong = await run("print-config", "--config", path, "--mode=all");
+  assert.equal(wrong.stderr, 'Error: invalid mode "all": modes are: redacted, unredacted\n');
+});
+
 test("it runs behind a link, drains at SIGTERM and ends with status 0", async () => {
   const link = join(folder, "linked");
   symlinkSync(BIN, link);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
+import { stringify } from "yaml";
 import type { Factory } from "../component/component.ts";
 import { AgentError } from "../component/errors.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
+import { printableConfig } from "../config/print.ts";
 import { ConfigError } from "../config/problem.ts";
 import { Topology } from "../pipeline/topology.ts";
 import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
@@ -38,6 +40,7 @@ export async function runCli(inputs: CliInputs): Promise<number> {
       return 0;
     case "run":
     case "validate":
+    case "print-config":
       return await withConfig(inputs, parsed);
   }
 }
@@ -51,6 +54,8 @@ async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number>
       "at least one config flag must be provided. Try --config config.example.yaml",
     );
   }
+  const printProblem = printOptionProblem(parsed);
+  if (printProblem !== undefined) return fail(inputs, printProblem);
   try {
     const loaded = loadConfig({
       uris: parsed.uris,
@@ -60,10 +65,26 @@ async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number>
       readFile: (path) => readFileSync(path, "utf8"),
     });
     if (parsed.command === "validate") return await validate(inputs, loaded);
+    if (parsed.command === "print-config") return printConfig(inputs, parsed, loaded);
     return await new Agent(loaded, inputs.version).run();
   } catch (error) {
-    return fail(inputs, describeFailure(error, parsed.command === "validate"));
+    return fail(inputs, describeFailure(error, parsed.command !== "run"));
   }
+}
+
+function printOptionProblem({ mode, format }: Arguments): string | undefined {
+  if (mode !== "redacted" && mode !== "unredacted") {
+    return `invalid mode "${mode}": modes are: redacted, unredacted`;
+  }
+  if (format !== "yaml" && format !== "json") return `unrecognized print format: ${format}`;
+  return undefined;
+}
+
+function printConfig(inputs: CliInputs, parsed: Arguments, loaded: Loaded): number {
+  const printable = printableConfig(loaded.config, { redacted: parsed.mode === "redacted" });
+  const isJson = parsed.format === "json";
+  inputs.stdout(isJson ? `${JSON.stringify(printable, undefined, 2)}\n` : stringify(printable));
+  return 0;
 }
 
 /** Builds the pipelines, starts nothing. No output is success. */

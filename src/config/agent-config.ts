@@ -7,6 +7,7 @@ import type {
   ReceiverFactory,
 } from "../component/component.ts";
 import type { Signal } from "../model/batch.ts";
+import type { Plain } from "./node.ts";
 import type { TelemetryConfig } from "./telemetry-config.ts";
 
 /** A configured component: what its factory needs. */
@@ -16,6 +17,8 @@ export interface Configured<F extends Factory> {
   readonly factory: F;
   /** What the factory's schema gave. */
   readonly config: unknown;
+  /** What the schema was given. */
+  readonly input: Plain;
 }
 
 export interface PipelineConfig {
@@ -38,5 +41,6 @@ export interface AgentConfig {
     readonly extensions: readonly string[];
     readonly pipelines: readonly PipelineConfig[];
     readonly telemetry: TelemetryConfig;
+    readonly telemetryInput: Plain;
   };
 }

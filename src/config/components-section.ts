@@ -75,7 +75,7 @@ function parseBody<F extends Factory>(
     problems.push(...result.problems);
     return undefined;
   }
-  return { id: id.text, factory, config: result.value };
+  return { id: id.text, factory, config: result.value, input: result.input };
 }
 
 function unknownType(type: string, id: string, factories: readonly Factory[]): string {

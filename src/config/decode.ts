@@ -7,7 +7,9 @@ import { problemsOf } from "./schema-issues.ts";
 const REPAIR_ROUNDS_MAX = 20;
 
 type Issue = z.core.$ZodIssue;
-type Result<Output> = { readonly value: Output } | { readonly problems: readonly Problem[] };
+type Result<Output> =
+  /** `input` is what the schema took, after repairs. */
+  { readonly value: Output; readonly input: Plain } | { readonly problems: readonly Problem[] };
 
 export interface DecodeSite {
   readonly root: ConfigNode;
@@ -26,7 +28,7 @@ export function decodeAt<Output>(schema: z.ZodType<Output>, site: DecodeSite): R
   let input: Plain = node === undefined ? {} : (toPlain(node, texts) ?? {});
   for (let round = 0; ; round++) {
     const result = schema.safeParse(input, { reportInput: true });
-    if (result.success) return { value: result.data };
+    if (result.success) return { value: result.data, input };
     const repaired: Plain =
       round < REPAIR_ROUNDS_MAX ? repair(input, result.error.issues, texts) : input;
     if (repaired === input) {

@@ -33,7 +33,12 @@ function schemasAlong(schema: Schema, path: readonly PropertyKey[]): Schema[][] 
 }
 
 function isMarkedSecret(schema: Schema): boolean {
-  return schema instanceof z.ZodType && schema.meta()?.["secret"] === true;
+  return metaOf(schema)["secret"] === true;
+}
+
+/** What the schema says about itself: `secret`, `kind`, `description`. */
+export function metaOf(schema: Schema): Readonly<Record<string, unknown>> {
+  return (schema instanceof z.ZodType ? schema.meta() : undefined) ?? {};
 }
 
 function childrenOf(schema: Schema, key: PropertyKey): Schema[] {

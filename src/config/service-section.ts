@@ -5,7 +5,15 @@ import type { PipelineConfig } from "./agent-config.ts";
 import { parseComponentId } from "./component-id.ts";
 import { decodeAt } from "./decode.ts";
 import { nearest } from "./nearest.ts";
-import { type ConfigNode, type ConfigPath, childOf, locate, locateKey, nodeAt } from "./node.ts";
+import {
+  type ConfigNode,
+  type ConfigPath,
+  childOf,
+  locate,
+  locateKey,
+  nodeAt,
+  type Plain,
+} from "./node.ts";
 import type { Problem } from "./problem.ts";
 import { unknownKey } from "./schema-issues.ts";
 import { type TelemetryConfig, telemetrySchema } from "./telemetry-config.ts";
@@ -22,6 +30,7 @@ export interface ServiceConfig {
   readonly extensions: readonly string[];
   readonly pipelines: readonly PipelineConfig[];
   readonly telemetry: TelemetryConfig;
+  readonly telemetryInput: Plain;
 }
 
 const KINDS = ["receivers", "processors", "exporters"] as const;
@@ -67,7 +76,12 @@ class ServiceSection {
       this.#problems.push(...telemetry.problems);
       return undefined;
     }
-    return { extensions, pipelines, telemetry: telemetry.value };
+    return {
+      extensions,
+      pipelines,
+      telemetry: telemetry.value,
+      telemetryInput: telemetry.input,
+    };
   }
 
   #pipelines(): PipelineConfig[] {

@@ -38,7 +38,7 @@ export interface TelemetryConfig {
   readonly resource: Readonly<Record<string, string | null>>;
 }
 
-export const DEFAULT_READER: PrometheusReader = { host: "localhost", port: 8888 };
+const DEFAULT_READER: PrometheusReader = { host: "localhost", port: 8888 };
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "dpanic", "panic", "fatal"] as const;
 
@@ -110,7 +110,7 @@ const metrics = z
         z.enum(["none", "basic", "normal", "detailed"]),
       )
       .default("normal"),
-    readers: z.array(reader).default([DEFAULT_READER]),
+    readers: z.array(reader).prefault([{ pull: { exporter: { prometheus: {} } } }]),
   })
   .refine((config) => config.level === "none" || config.readers.length > 0, {
     error:

@@ -28,6 +28,7 @@ export function duration(options: DurationOptions = {}): z.ZodType<number, strin
     .union([z.string(), z.number(), z.null()], {
       error: 'expected a duration such as "200ms", "5s" or "1h30m"',
     })
+    .meta({ kind: "duration" })
     .transform((input, context): number => {
       const ns = typeof input === "string" ? parseDurationNs(input) : (input ?? 0);
       const problem = typeof ns === "string" ? ns : durationProblem(ns / NS_PER_MS, options);
