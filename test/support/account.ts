@@ -68,7 +68,7 @@ function assertSpans(metrics: Metrics): void {
   assert.equal(incoming, outgoing + held, "span_stitch: in = out + held");
   const exporters = new Set(
     [...metrics.keys()].flatMap(
-      (key) => /^otelcol_exporter_.*exporter="([^"]+)"/.exec(key)?.[1] ?? [],
+      (key) => /^otelcol_exporter_sent_spans.*exporter="([^"]+)"/.exec(key)?.[1] ?? [],
     ),
   );
   for (const exporter of exporters) assertExporter(metrics, exporter);

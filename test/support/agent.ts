@@ -18,6 +18,10 @@ export interface AgentOptions {
   readonly receivers?: { readonly yaml: string; readonly ids: readonly string[] };
   /** YAML of `receivers::ebpf_l7`. */
   readonly capture?: string;
+  /** YAML of `processors::span_stitch`. */
+  readonly stitch?: string;
+  /** YAML of `processors::batch`. */
+  readonly batch?: string;
   /** YAML of further pipelines, in flow style: `metrics: {…}`. */
   readonly pipelines?: string;
   /** Words before the agent's own, such as `taskset -c 1`. */
@@ -96,7 +100,7 @@ extensions:
 receivers:
   ebpf_l7: ${options.capture ?? "{}"}
 ${indented(options.receivers?.yaml)}
-processors: {span_stitch: {}, batch: {}}
+processors: {span_stitch: ${options.stitch ?? "{}"}, batch: ${options.batch ?? "{}"}}
 exporters:
 ${withFile ? `  file: {path: ${own.output}}` : ""}
 ${indented(options.exporters?.yaml)}
