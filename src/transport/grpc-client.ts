@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-} from "node:http2";
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
 import type { ConnectionOptions } from "node:tls";
 import { BufferPool } from "./buffer-pool.ts";
 import { compress, type Encoding } from "./compression.ts";
@@ -18,6 +12,7 @@ import {
   grpcCodeOfHttp,
   toGrpcTimeout,
 } from "./grpc-status.ts";
+import { Http2Connection } from "./http2-connection.ts";
 
 export interface GrpcClientOptions {
   readonly host: string;
@@ -42,14 +37,11 @@ export interface GrpcResult extends GrpcStatus {
   readonly body: Uint8Array;
 }
 
-const INITIAL_WINDOW_BYTES = 1024 * 1024;
 const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
 const BACKOFF_FIRST_MS = 1_000;
 /** gRPC's own is 120 s; shorter, as a queue waits for the way back. */
 const BACKOFF_MAX_MS = 20_000;
 const BACKOFF_FACTOR = 1.6;
-const CONNECT_TIMEOUT_MS = 20_000;
-const PING_TIMEOUT_MS = 10_000;
 const NO_BYTES = new Uint8Array(0);
 
 /**
@@ -59,9 +51,7 @@ const NO_BYTES = new Uint8Array(0);
 export class GrpcClient {
   readonly #options: GrpcClientOptions;
   readonly #frames = new BufferPool();
-  #session: ClientHttp2Session | undefined;
-  /** Connections on which the peer has spoken HTTP/2. */
-  readonly #seen = new WeakSet<ClientHttp2Session>();
+  #connection: Http2Connection | undefined;
   #failures = 0;
   #retryAtMs = 0;
   #lastFailure = "";
@@ -80,62 +70,45 @@ export class GrpcClient {
     const { compression } = this.#options;
     const isPlain = compression === "none";
     const body = isPlain ? chunks : [await compress(compression, joined(chunks))];
-    const session = this.#connected();
-    if (typeof session === "string") return failure(GRPC.unavailable, session);
+    const connection = this.#connected();
+    if (typeof connection === "string") return failure(GRPC.unavailable, connection);
     const target = this.#frames.take(framedBytes(body));
     const framed = frameMessage(body, { compressed: !isPlain, target });
-    return this.#send(session, { framed, target }, { path, ...options });
+    return this.#send(connection, { framed, target }, { path, ...options });
   }
 
   /** Closes the connection after the open calls. */
   close(): void {
     this.#closed = true;
-    this.#session?.close();
-    this.#session = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 
   /** The connection, or why there is none. */
-  #connected(): ClientHttp2Session | string {
+  #connected(): Http2Connection | string {
     if (this.#closed) return "the client is closed";
-    const existing = this.#session;
-    if (existing !== undefined && !existing.closed && !existing.destroyed) return existing;
+    if (this.#connection?.isUsable === true) return this.#connection;
     if (performance.now() < this.#retryAtMs) return this.#lastFailure;
-    const session = this.#connect();
-    this.#session = session;
-    return session;
+    const connection = this.#connect();
+    this.#connection = connection;
+    return connection;
   }
 
-  #connect(): ClientHttp2Session {
+  #connect(): Http2Connection {
     const { host, port, tls } = this.#options;
     const scheme = tls === undefined ? "http" : "https";
     const shown = host.includes(":") ? `[${host}]` : host;
-    const session = connect(`${scheme}://${shown}:${port}`, {
-      ...tls,
-      settings: { enablePush: false, initialWindowSize: INITIAL_WINDOW_BYTES },
+    const connection = new Http2Connection(`${scheme}://${shown}:${port}`, tls, {
+      seen: () => {
+        this.#failures = 0;
+        this.#retryAtMs = 0;
+      },
+      ended: (error) => {
+        if (!connection.isSeen && error !== undefined) this.#backOff(error);
+        if (this.#connection === connection) this.#connection = undefined;
+      },
     });
-    const timer = setTimeout(() => {
-      session.destroy(new Error("i/o timeout"));
-    }, CONNECT_TIMEOUT_MS);
-    const forget = (): void => {
-      clearTimeout(timer);
-      if (this.#session === session) this.#session = undefined;
-    };
-    session.once("remoteSettings", () => {
-      this.#seen.add(session);
-      clearTimeout(timer);
-      this.#failures = 0;
-      this.#retryAtMs = 0;
-    });
-    session.on("error", (error) => {
-      if (!this.#seen.has(session)) this.#backOff(error);
-      forget();
-    });
-    session.on("close", forget);
-    session.on("goaway", () => {
-      forget();
-      session.close();
-    });
-    return session;
+    return connection;
   }
 
   #backOff(error: unknown): void {
@@ -149,7 +122,7 @@ export class GrpcClient {
   }
 
   #send(
-    session: ClientHttp2Session,
+    connection: Http2Connection,
     { framed, target }: { readonly framed: Buffer; readonly target: Buffer },
     call: CallOptions & { readonly path: string },
   ): Promise<GrpcResult> {
@@ -157,20 +130,20 @@ export class GrpcClient {
     const { promise, resolve } = Promise.withResolvers<GrpcResult>();
     let stream: ClientHttp2Stream;
     try {
-      stream = session.request(this.#headers(call));
+      stream = connection.session.request(this.#headers(call));
     } catch (error) {
       return Promise.resolve(failure(GRPC.unavailable, messageOf(error)));
     }
     const onAbort = (): void => {
       stream.close(constants.NGHTTP2_CANCEL);
-      probe(session);
+      connection.probe();
       finish(failure(GRPC.deadlineExceeded, "context deadline exceeded"));
     };
     const finish = (result: GrpcResult): void => {
       signal.removeEventListener("abort", onAbort);
       resolve(result);
     };
-    receive(stream, finish, (error) => this.#streamError(session, stream, error));
+    receive(stream, finish, (error) => this.#streamError(connection, stream, error));
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort, { once: true });
     // Finished: the socket has all of it. After an error the connection may still hold it.
@@ -197,10 +170,12 @@ export class GrpcClient {
     };
   }
 
-  #streamError(session: ClientHttp2Session, stream: ClientHttp2Stream, error: unknown): GrpcResult {
-    if (!this.#seen.has(session)) return failure(GRPC.unavailable, this.#dialFailure(error));
-    // A reset of the stream leaves the session alive; anything else is the connection's end.
-    if (session.destroyed) return failure(GRPC.unavailable, messageOf(error));
+  #streamError(connection: Http2Connection, stream: ClientHttp2Stream, error: unknown): GrpcResult {
+    // A reset of the stream leaves the connection alive; anything else is the connection's end.
+    if (connection.failedWith(error)) {
+      const message = connection.isSeen ? messageOf(error) : this.#dialFailure(error);
+      return failure(GRPC.unavailable, message);
+    }
     return failure(codeOfReset(stream.rstCode), messageOf(error));
   }
 
@@ -309,15 +284,6 @@ function codeOfReset(rstCode: number | undefined): number {
     default:
       return GRPC.unavailable;
   }
-}
-
-/** After a call timed out: is anybody there? A dead connection is dropped for a new one. */
-function probe(session: ClientHttp2Session): void {
-  if (session.destroyed || session.closed || session.connecting) return;
-  const timer = setTimeout(() => session.destroy(), PING_TIMEOUT_MS);
-  timer.unref();
-  const sent = session.ping(() => clearTimeout(timer));
-  if (!sent) clearTimeout(timer);
 }
 
 const DIAL_REASONS: Readonly<Record<string, string>> = {

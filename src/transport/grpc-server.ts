@@ -8,6 +8,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
 import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
 import { frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
@@ -54,6 +55,8 @@ export class GrpcServer {
   readonly #options: GrpcServerOptions;
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Also those that never became a session. */
+  readonly #sockets = new Set<Socket>();
   readonly #calls = new Set<Call>();
   #sweep: NodeJS.Timeout | undefined;
   #openBytes = 0;
@@ -71,6 +74,10 @@ export class GrpcServer {
       options.tls === undefined
         ? createServer(settings)
         : createSecureServer({ ...settings, ...options.tls });
+    this.#server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
     this.#server.on("session", (session) => this.#open(session));
     this.#server.on("stream", (stream, headers) => this.#call(stream, headers));
     // A peer that does not speak HTTP/2 or TLS: its connection ends, nothing else.
@@ -92,6 +99,7 @@ export class GrpcServer {
     });
     const cut = (): void => {
       for (const session of this.#sessions) session.destroy();
+      for (const socket of this.#sockets) socket.destroy();
     };
     for (const session of this.#sessions) session.close();
     if (signal.aborted) cut();
