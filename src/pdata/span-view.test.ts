@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import fc from "fast-check";
 import { fromOtlpJson } from "./json-decode.ts";
 import { REQUESTS } from "./requests.ts";
-import { attributesOf, forEachSpan } from "./span-view.ts";
+import { attributesOf, forEachSpan, textIn } from "./span-view.ts";
 
 const JSON_TEXT = `{"resourceSpans":[{"resource":{"attributes":[
   {"key":"service.name","value":{"stringValue":"shop"}}]},
@@ -57,4 +59,27 @@ test("a span is read in place with its ids, times, status and attributes", () =>
       attributes: [],
     },
   ]);
+});
+
+test("spans of cut and changed bytes are read without a throw", () => {
+  const bin = readFileSync(new URL("./goldens/traces.bin", import.meta.url));
+  const change = fc.record({
+    cut: fc.nat(bin.length),
+    at: fc.nat(bin.length - 1),
+    byte: fc.nat(255),
+  });
+  fc.assert(
+    fc.property(change, ({ cut, at, byte }) => {
+      const mutated = Uint8Array.from(bin.subarray(0, cut));
+      if (at < cut) mutated[at] = byte;
+      forEachSpan(mutated, (span, { resource, scope }) => {
+        attributesOf(resource, 1);
+        textIn(scope, 1);
+        span.attributes();
+        void [span.traceId, span.name, span.durationNs, span.startTimeNs, span.events];
+        void [span.statusCode, span.statusMessage];
+      });
+    }),
+    { numRuns: 3000 },
+  );
 });
