@@ -51,7 +51,7 @@ const server = http.createServer((request, response) => {
   const parent = propagation.extract(context.active(), request.headers);
   const attributes = { "url.path": request.url };
   const kind = SpanKind.SERVER;
-  tracer.startActiveSpan("handle", { kind, attributes }, parent, async (span) => {
+  void tracer.startActiveSpan("handle", { kind, attributes }, parent, async (span) => {
     const status = options.downstream === undefined ? 200 : await call(request.url);
     response.writeHead(status, { "content-length": 3 }).end("ok\n");
     span.end();

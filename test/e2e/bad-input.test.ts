@@ -55,8 +55,8 @@ async function startBed(capture = "{}"): Promise<Bed> {
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /** A request that asks the server for this answer, and then for this end of the connection. */
-function get(path: string, reply: string, then: string, headers = ""): string {
-  const query = `?reply=${Buffer.from(reply, "latin1").toString("base64url")}&then=${then}`;
+function get(path: string, reply: string, end: string, headers = ""): string {
+  const query = `?reply=${Buffer.from(reply, "latin1").toString("base64url")}&then=${end}`;
   return `GET ${path}${query} HTTP/1.1\r\nHost: raw\r\n${headers}\r\n`;
 }
 
@@ -233,16 +233,16 @@ test("connections that die before, in and after the answer end as what they are"
   await using bed = await startBed();
   const partial = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it";
   const cases = [
-    { id: "no-answer-fin", reply: "", then: "fin" },
-    { id: "no-answer-rst", reply: "", then: "rst" },
-    { id: "part-of-head-fin", reply: "HTTP/1.1 20", then: "fin" },
-    { id: "part-of-body-fin", reply: partial, then: "fin" },
-    { id: "part-of-body-rst", reply: partial, then: "rst" },
-    { id: "whole", reply: OK, then: "fin" },
-    { id: "no-http", reply: "\x16\x03\x01 something else altogether\r\n\r\n", then: "fin" },
+    { id: "no-answer-fin", reply: "", end: "fin" },
+    { id: "no-answer-rst", reply: "", end: "rst" },
+    { id: "part-of-head-fin", reply: "HTTP/1.1 20", end: "fin" },
+    { id: "part-of-body-fin", reply: partial, end: "fin" },
+    { id: "part-of-body-rst", reply: partial, end: "rst" },
+    { id: "whole", reply: OK, end: "fin" },
+    { id: "no-http", reply: "\x16\x03\x01 something else altogether\r\n\r\n", end: "fin" },
   ];
-  for (const { id, reply, then } of cases) {
-    await exchangeRaw({ port: bed.port, sends: [get(`/die/${id}`, reply, then)] });
+  for (const { id, reply, end } of cases) {
+    await exchangeRaw({ port: bed.port, sends: [get(`/die/${id}`, reply, end)] });
   }
   await exchangeRaw({
     port: bed.port,

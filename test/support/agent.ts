@@ -12,6 +12,8 @@ const BACKSTITCH = join(import.meta.dirname, "../../bin/backstitch");
 export interface AgentOptions {
   /** YAML of `extensions::discovery::targets`, in flow style. */
   readonly targets: string;
+  /** YAML of `extensions::discovery::exclude`, in flow style. */
+  readonly exclude?: string;
   /** YAML of `exporters`, in flow style, besides `file`; and their ids. */
   readonly exporters?: { readonly yaml: string; readonly ids: readonly string[] };
   /** YAML of `receivers` besides `ebpf_l7`, and their ids. */
@@ -96,7 +98,7 @@ function agentConfig(
   const receivers = ["ebpf_l7", ...(options.receivers?.ids ?? [])];
   return `
 extensions:
-  discovery: {targets: ${options.targets}}
+  discovery: {targets: ${options.targets}, exclude: ${options.exclude ?? "[]"}}
 receivers:
   ebpf_l7: ${options.capture ?? "{}"}
 ${indented(options.receivers?.yaml)}
