@@ -68,6 +68,11 @@ export function readText(view: DataView, offset: number, bytesMax: number): stri
   return decoder.decode(bytes.subarray(0, end < 0 ? bytesMax : end));
 }
 
+/** A copy of bytes. */
+export function readBytes(view: DataView, offset: number, bytes: number): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset + offset, bytes).slice();
+}
+
 function toInteger(value: bigint, bytes: number, options: CodecOptions): number | bigint {
   return bytes <= 4 || options.wideAsNumber === true ? Number(value) : value;
 }
@@ -107,7 +112,7 @@ export function decodeValue(
     case "text":
       return readText(view, offset, layout.bytes);
     case "bytes":
-      return new Uint8Array(view.buffer, view.byteOffset + offset, layout.bytes).slice();
+      return readBytes(view, offset, layout.bytes);
     case "array": {
       const { element, length } = layout;
       return Array.from({ length }, (_, index) =>

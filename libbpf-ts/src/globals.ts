@@ -142,8 +142,11 @@ export class InitialGlobals {
   }
 
   /** As {@link set}, with structs as objects, arrays as arrays and `char` arrays as text. */
-  setTyped(values: Readonly<Record<string, BtfValue>>): void {
+  setTyped(values: { readonly [name: string]: unknown }): void {
     for (const [name, value] of Object.entries(values)) {
+      if (value === undefined) {
+        continue;
+      }
       const layout = this.#types.layout(find(this.#variables, name).typeId);
       this.set({ [name]: encodeValue(layout, value, `variable "${name}"`) });
     }

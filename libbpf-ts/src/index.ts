@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 export * from "./attach-target.ts";
 export { Btf, type BtfMember, type BtfType } from "./btf.ts";
-export { type BtfValue, type CodecOptions, decodeValue, encodeValue } from "./codec.ts";
+export {
+  type BtfValue,
+  type CodecOptions,
+  decodeValue,
+  encodeValue,
+  readBits,
+  readBytes,
+  readText,
+} from "./codec.ts";
 export { type OwnedDescriptor, pidDescriptor } from "./descriptors.ts";
 export { ElfFile, type ElfSection, type ElfSegment, type ElfSymbol } from "./elf.ts";
 export { BpfError, type BpfErrorCode, NotSupportedError } from "./errors.ts";
@@ -12,6 +20,7 @@ export {
   type FunctionOffset,
   functionOffset,
 } from "./function-offsets.ts";
+export { type GenerateOptions, generateTypes } from "./generate.ts";
 export { type GlobalValue, InitialGlobals, MappedGlobals } from "./globals.ts";
 export { BTF_KIND, hasTracepoint, KernelBtf } from "./kernel-btf.ts";
 export {
@@ -45,6 +54,7 @@ export {
   openObject,
 } from "./object.ts";
 export { ObjectTypes } from "./object-types.ts";
+export { PerfReader, type PerfReaderOptions } from "./perf-reader.ts";
 export {
   type Capabilities,
   type KernelReport,
@@ -54,6 +64,15 @@ export {
   probeMapType,
   probeProgramType,
 } from "./probe.ts";
+export {
+  type DecodeRecord,
+  type Pump,
+  type PumpOptions,
+  type RecordReader,
+  type RecordsOptions,
+  recordsOf,
+  startPump,
+} from "./pump.ts";
 export { type OnRecord, RingReader } from "./ring-reader.ts";
 export { enableStats, StatsHandle } from "./stats.ts";
 export { TypedMap, type TypedMapOptions } from "./typed-map.ts";

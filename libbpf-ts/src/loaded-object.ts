@@ -20,6 +20,7 @@ import {
 } from "./native.ts";
 import { unknownName } from "./nearest.ts";
 import type { ObjectTypes } from "./object-types.ts";
+import { PerfReader, type PerfReaderOptions } from "./perf-reader.ts";
 import { RingReader } from "./ring-reader.ts";
 import { TypedMap } from "./typed-map.ts";
 
@@ -221,7 +222,7 @@ export class LoadedObject {
    *
    * @throws BpfError `ARGUMENT` for a map that declares sizes and no types.
    */
-  typedMap<Key extends BtfValue = BtfValue, Value extends BtfValue = BtfValue>(
+  typedMap<Key = BtfValue, Value = BtfValue>(
     name: string,
     options: CodecOptions = {},
   ): TypedMap<Key, Value> {
@@ -241,6 +242,11 @@ export class LoadedObject {
   /** Maps a ring buffer into JavaScript; the caller closes it. */
   ring(mapName: string): RingReader {
     return RingReader.open(this.map(mapName));
+  }
+
+  /** Opens the buffers behind a perf event array; the caller closes them. */
+  perf(mapName: string, options: PerfReaderOptions = {}): PerfReader {
+    return PerfReader.open(this.map(mapName), options);
   }
 
   /**

@@ -5,6 +5,7 @@ import { BpfError } from "./errors.ts";
 import { type BpfMap, MAP_TYPE } from "./map.ts";
 import type { MappedMemory } from "./mapped-memory.ts";
 import { native } from "./native.ts";
+import { type DecodeRecord, type RecordsOptions, recordsOf } from "./pump.ts";
 
 /** The header before each record (`kernel/bpf/ringbuf.c`): length and two flags, then a page offset. */
 const HEADER_BYTES = 8;
@@ -145,6 +146,11 @@ export class RingReader {
       }
     }
     return recordCount;
+  }
+
+  /** The records as objects, for those who do not need the last nanosecond; see {@link recordsOf}. */
+  records<T>(decode: DecodeRecord<T>, options?: RecordsOptions): AsyncGenerator<T, void, void> {
+    return recordsOf(this, decode, options);
   }
 
   /** Unmaps the ring: the views become empty. A second call does nothing. Not while draining. */

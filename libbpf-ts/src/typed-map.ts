@@ -18,7 +18,7 @@ export interface TypedMapOptions extends CodecOptions {
  *
  * Of a per-CPU map `get` gives and `set` takes an array with a value for each possible CPU.
  */
-export class TypedMap<Key extends BtfValue = BtfValue, Value extends BtfValue = BtfValue> {
+export class TypedMap<Key = BtfValue, Value = BtfValue> {
   readonly raw: BpfMap;
   readonly #key: Layout;
   readonly #value: Layout;

@@ -146,11 +146,6 @@ const volatile __u32 sample_bytes = 24;
 __u64 perf_refused;
 __s64 stack_id;
 
-struct syscall_arguments {
-	__u64 regs;
-	__u64 id;
-};
-
 SEC("?raw_tp/sys_enter")
 int emit(struct bpf_raw_tracepoint_args *ctx)
 {
