@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { varintBytes } from "./wire.ts";
+import { varintBytes } from "./proto-writer.ts";
 
 const encoder = new TextEncoder();
 const START_BYTES = 4096;

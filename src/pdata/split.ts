@@ -2,7 +2,8 @@
 import type { Batch, Signal } from "../model/batch.ts";
 import { countBelow, countItems } from "./count.ts";
 import { inMask, itemPath } from "./levels.ts";
-import { FieldReader, putVarint, varintBytes, WIRE_BYTES } from "./wire.ts";
+import { varintBytes } from "./proto-writer.ts";
+import { FieldReader, putVarint, WIRE_BYTES } from "./wire.ts";
 
 /** Some of a batch's items: bodies of the request message again. */
 export interface Part {

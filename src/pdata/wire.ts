@@ -8,11 +8,6 @@ export const WIRE_FIXED32 = 5;
 
 const EMPTY = new Uint8Array(0);
 
-/** A field number and its wire type, as bits of one number. */
-export function tagOf(field: number, wireType: number): number {
-  return field * 8 + wireType;
-}
-
 /**
  * A cursor over the fields of one protobuf message: made once, reset for each message, so that
  * reading costs no objects. It never throws and never reads outside `[start, end)`: on malformed
@@ -146,13 +141,6 @@ export function malformedAt(offset: number): number {
 /** The offset that `malformedAt` wrapped. */
 export function offsetOf(malformed: number): number {
   return -1 - malformed;
-}
-
-/** Bytes that `value` takes as a varint. `value` is an integer in [0, 2^53). */
-export function varintBytes(value: number): number {
-  let count = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) count++;
-  return count;
 }
 
 /** Writes `value` as a varint at `at` and returns the offset behind it. */
