@@ -143,6 +143,8 @@ export function offsetOf(malformed: number): number {
   return -1 - malformed;
 }
 
+export { varintBytes } from "./proto-writer.ts";
+
 /** Writes `value` as a varint at `at` and returns the offset behind it. */
 export function putVarint(bytes: Uint8Array, at: number, value: number): number {
   let rest = value;
