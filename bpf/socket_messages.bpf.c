@@ -10,6 +10,8 @@
 
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym;
 
+#include "uring.bpf.h"
+
 static __always_inline void on_call(struct sock *sk, __u32 length, __u8 direction, bool readable)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -24,6 +26,14 @@ static __always_inline void on_call(struct sock *sk, __u32 length, __u8 directio
 	} else if (readable) {
 		read_syscall(&call, (struct pt_regs *)bpf_task_pt_regs(task));
 		buffers_of_syscall(&buffers, &call);
+		if (call.number == NR_IO_URING_ENTER || task->flags & PF_IO_WORKER) {
+			buffers.kind = BUFFERS_NONE;
+			buffers.reason = NO_PAYLOAD_IO_URING;
+			/* Kernels without io_uring do not have its types. */
+			if (bpf_core_type_exists(struct io_kiocb) &&
+			    bpf_core_type_exists(struct io_worker))
+				buffers_of_uring(&buffers, sk, task, direction);
+		}
 	}
 	tp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 	observe(sk, tp, task, &buffers, length, direction);

@@ -56,6 +56,7 @@ struct thread_state {
 	__u64 socket;
 	__u64 position; /* one past its last byte */
 	__u64 switches; /* task->nvcsw at that time */
+	__u64 uring_request; /* address of the io_uring request that it submitted last */
 };
 
 /* Inserted by a selected thread's first read; freed by the kernel with the thread. */

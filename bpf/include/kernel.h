@@ -34,6 +34,7 @@ typedef _Bool bool;
 #define BPF_F_NO_PREALLOC (1U << 0)
 #define BPF_F_MMAPABLE (1U << 10)
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
+#define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_RB_NO_WAKEUP 1
 
@@ -133,6 +134,8 @@ struct files_struct {
 struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
+	unsigned int flags;
+	void *worker_private; /* struct io_worker, of PF_IO_WORKER threads */
 	pid_t pid;
 	pid_t tgid;
 	unsigned long nvcsw;
@@ -193,6 +196,33 @@ struct sock {
 
 struct socket {
 	struct sock *sk;
+};
+
+struct io_wq_work {
+	int cancel_seq;
+};
+
+/* A thread of io_uring's that works for a process. */
+struct io_worker {
+	struct io_wq_work *cur_work;
+};
+
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+	__u64 flags;
+	struct io_wq_work work;
+};
+
+/* A request seen as a send or receive on a socket; umsg shares its place with the buffer. */
+struct io_sr_msg {
+	void *umsg;
+};
+
+/* A request seen as a read or write. */
+struct io_rw {
+	__u64 addr;
+	__u32 len;
 };
 
 struct tcp_sock {

@@ -35,6 +35,12 @@ import type { RingMemory } from "./decode.ts";
 const OBJECTS = new URL("../../build/bpf/", import.meta.url);
 const SYSFS_BTF = "/sys/kernel/btf/vmlinux";
 
+/** Without these io_uring's sends and receives have no payload. */
+const URING_PROGRAMS = [
+  ["uring_submitted", "io_uring_submit_req"],
+  ["uring_waits", "io_uring_poll_arm"],
+] as const;
+
 /** The kernel's own account since the start; see `struct capture_counters` in wire.h. */
 export interface CaptureCounts {
   readonly seen: number;
@@ -195,6 +201,10 @@ function loadObject(options: LoadOptions): LoadedObject {
   object.map("selected_tasks").reuse(options.selection);
   if (options.hooks === "syscalls") {
     object.map("socket_states").setMaxEntries(options.config.max_connections);
+  } else {
+    for (const [program, tracepoint] of URING_PROGRAMS) {
+      object.program(program).setAutoload(hasTracepoint(tracepoint));
+    }
   }
   const loaded = object.load();
   try {
