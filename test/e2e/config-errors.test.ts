@@ -23,7 +23,7 @@ function bpfDescriptors(pid: number | undefined): readonly string[] {
     const folder = `/proc/${pid}/fd`;
     return readdirSync(folder)
       .map((fd) => readlinkSync(join(folder, fd)))
-      .filter((link) => link.includes("bpf"));
+      .filter((link) => /^anon_inode:\[?bpf/.test(link));
   } catch {
     return [];
   }
