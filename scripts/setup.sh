@@ -90,10 +90,16 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 	step "Installing npm packages" npm ci --no-audit --no-fund --loglevel=error
 	touch node_modules/.package-lock.json
 fi
+# The package of one platform: npm's `node` fetches it by an install script, which may be refused.
 major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
-if [ "$(major node)" -lt 24 ] && [ "$(major node_modules/.bin/node)" -lt 24 ]; then
-	step "Installing Node $node_version beside the host's $(node -v 2>/dev/null || echo none)" \
-		npm install --no-save --no-audit --no-fund --loglevel=error "node@$node_version"
+host_node=$(PATH=${PATH//$PWD\/node_modules\/.bin:/} command -v node || true)
+if [ "$(major "${host_node:-node}")" -lt 24 ] && [ "$(major node_modules/.bin/node)" -lt 24 ]; then
+	case $(uname -m) in
+	aarch64) platform=linux-arm64 ;;
+	*) platform=linux-x64 ;;
+	esac
+	step "Installing Node $node_version beside the host's $("${host_node:-node}" -v 2>/dev/null || echo none)" \
+		npm install --no-save --no-audit --no-fund --loglevel=error "node-$platform@$node_version"
 fi
 [ "$purpose" = check ] && exit 0
 
