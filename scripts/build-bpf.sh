@@ -44,8 +44,8 @@ for source in bpf/*.bpf.c; do
   object=build/bpf/$(basename "${source%.c}").o
   is_current "$object" "$source" && continue
   "$clang" -O2 -g -Wall -Wno-missing-declarations -target bpf -mcpu=v3 "-D__TARGET_ARCH_$arch" \
-    -Ibpf/include -I"$headers" -c "$source" -o "$object.tmp"
-  "$strip" -g "$object.tmp"
-  mv "$object.tmp" "$object"
+    -Ibpf/include -I"$headers" -c "$source" -o "$object.$$.tmp"
+  "$strip" -g "$object.$$.tmp"
+  mv "$object.$$.tmp" "$object"
   echo "compiled $object"
 done

@@ -78,19 +78,15 @@ struct {
 #define DIRECTION_SEND 1
 #define DIRECTION_RECEIVE 2
 
+/* What every call touches comes first, so that it shares a cache line. */
 struct socket_state {
 	__u64 cookie;
 	__u64 sent_end; /* stream positions reached by watched calls */
 	__u64 received_end;
-	__u64 shed_until_ns;
-	__u64 prefix; /* first bytes of a message that came in pieces */
-	struct thread_state trigger; /* of connect(); switches: 1 if the thread slept since */
 	__u32 local_start;
 	__u32 remote_start;
 	__u32 budget_used;
-	__u32 error;
 	__u32 generation; /* of the wire_connection that was written */
-	__u32 reserved;
 	__u16 rank; /* 0–999, the same at both ends */
 	__u8 flags;
 	__u8 peer_flags; /* CONNECTION_ flags of the record */
@@ -98,6 +94,11 @@ struct socket_state {
 	__u8 tries;
 	__u8 direction;
 	__u8 prefix_length;
+	__u64 shed_until_ns;
+	__u64 prefix; /* first bytes of a message that came in pieces */
+	struct thread_state trigger; /* of connect(); switches: 1 if the thread slept since */
+	__u32 error;
+	__u32 reserved;
 };
 
 #include "socket-states.bpf.h"
