@@ -87,7 +87,9 @@ fi
 
 # --- npm packages and a current Node --------------------------------------------------------
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-	step "Installing npm packages" npm ci --no-audit --no-fund --loglevel=error
+	# Not npm ci: it refuses a lock file without the optional packages of other platforms, which
+	# not every registry has. This keeps to the locked versions too, and to the lock file as it is.
+	step "Installing npm packages" npm install --no-save --no-audit --no-fund --loglevel=error
 	touch node_modules/.package-lock.json
 fi
 # The package of one platform: npm's `node` fetches it by an install script, which may be refused.
