@@ -13,6 +13,10 @@ const PRIOR_SCALE_US = 1000;
 /** Prior share of delays that are negative because two clocks differ or times were rounded. */
 const PRIOR_NEGATIVE = 0.02;
 const SCALES_US: readonly number[] = [1, 8, 64, 512, 4096];
+/** Bandwidths that the table reaches beyond the samples. */
+const MARGIN = 12;
+/** Factors on the bandwidth, for samples with many and with few neighbours. */
+const WIDTHS: readonly number[] = [0.7, 1, 1.4, 2, 2.8, 4, 5.6];
 const BANDWIDTHS: readonly number[] = [0.12, 0.25, 0.5];
 
 function priorLogDensity(delayUs: number): number {
@@ -45,6 +49,34 @@ function smoothed(counts: Float64Array, kernel: Float64Array): Float64Array {
       const at = bin + i - radius;
       if (at >= 0 && at < out.length) out[at] = (out[at] ?? 0) + count * (kernel[i] ?? 0);
     }
+  }
+  return out;
+}
+
+/**
+ * The estimate again, each sample spread the wider the fewer others are near it, by the inverse
+ * square root of the first estimate: a single odd delay must not make a peak of its own.
+ */
+function adapted(counts: Float64Array, pilot: Float64Array, bins: number): Float64Array {
+  let logSum = 0;
+  let total = 0;
+  for (const [bin, count] of counts.entries()) {
+    if (count > 0) logSum += count * Math.log((pilot[bin] ?? 0) + 1e-9);
+    total += count;
+  }
+  const typical = Math.exp(logSum / Math.max(1, total));
+  const byWidth = WIDTHS.map(() => new Float64Array(counts.length));
+  for (const [bin, count] of counts.entries()) {
+    if (count === 0) continue;
+    const width = Math.sqrt(typical / ((pilot[bin] ?? 0) + 1e-9));
+    const nearest = WIDTHS.findIndex((one) => one * 1.2 >= width);
+    const row = byWidth[nearest < 0 ? WIDTHS.length - 1 : nearest];
+    if (row !== undefined) row[bin] = count;
+  }
+  const out = new Float64Array(counts.length);
+  for (const [index, width] of WIDTHS.entries()) {
+    const part = smoothed(byWidth[index] ?? out, kernelTable(bins * width));
+    for (let bin = 0; bin < out.length; bin++) out[bin] = (out[bin] ?? 0) + (part[bin] ?? 0);
   }
   return out;
 }
@@ -167,8 +199,8 @@ export class DelayDensity {
   #counts(sorted: Float64Array): Float64Array {
     const first = Math.asinh(((sorted[0] ?? 0) - this.#originUs) / this.#scaleUs);
     const last = Math.asinh(((sorted.at(-1) ?? 0) - this.#originUs) / this.#scaleUs);
-    this.#low = first - 4 * this.#bandwidth;
-    this.#step = (last - first + 8 * this.#bandwidth) / (BINS - 1);
+    this.#low = first - MARGIN * this.#bandwidth;
+    this.#step = (last - first + 2 * MARGIN * this.#bandwidth) / (BINS - 1);
     const counts = new Float64Array(BINS);
     for (const delay of sorted) {
       const position =
@@ -199,7 +231,8 @@ export class DelayDensity {
 
   #tabulate(sorted: Float64Array): void {
     const counts = this.#counts(sorted);
-    const density = smoothed(counts, kernelTable(this.#bandwidth / this.#step));
+    const bins = this.#bandwidth / this.#step;
+    const density = adapted(counts, smoothed(counts, kernelTable(bins)), bins);
     const table = new Float64Array(BINS);
     this.#scores = new Float64Array(BINS);
     let below = 0;

@@ -16,7 +16,7 @@ export interface ChildColumns {
 export interface Handled {
   readonly startUs: number;
   readonly endUs: number;
-  /** Latest start of the other incoming calls that are known to belong to the same trace; NaN without. */
+  /** Latest end of the other incoming calls known to belong to the same trace; NaN without. */
   readonly joinUs: number;
 }
 
@@ -26,7 +26,7 @@ const FROM_START = 0;
 const FROM_LATEST_END = 1;
 /** The latest start of an earlier call. */
 const FROM_LATEST_START = 2;
-/** The latest start of a handler of the same trace in this service. */
+/** The latest end of another handler of the same trace in this service. */
 const FROM_JOIN = 3;
 /** From here on: the latest end (even) or start (odd) of a call of one kind. */
 const FROM_KINDS = 4;
@@ -36,6 +36,10 @@ const TRIGGER_KINDS_MAX = 6;
 const LOOK_BACK = 32;
 /** Nats a sample by which another trigger must predict better than "latest end" to be believed. */
 const SWITCH_MARGIN = 0.05;
+/** Nats against overtaking before anything is learnt, and how fast they are learnt. */
+const ORDER_BEFORE = 0.5;
+const ORDER_RATE = 0.05;
+const ORDER_MAX = 8;
 /** Calls that outlive their handler to each that does not, before anything is learnt. */
 const OUTLIVED_BEFORE = 0.005;
 /** A likelihood's weight falls to a third within as many samples. */
@@ -62,8 +66,9 @@ interface Slot {
   chosen: Predictor;
   /** Calls that ended within their handler, and calls that outlived it. */
   inside: number;
-  order: number;
   outlived: number;
+  /** Nats against events that overtake each other while both wait: 0 for none, large for a queue. */
+  order: number;
 }
 
 function createPredictor(trigger: number): Predictor {
@@ -82,7 +87,7 @@ function createSlot(triggers: readonly number[], feature: number): Slot {
   const predictors = triggers.map(createPredictor);
   const preferred = predictors.find((one) => one.trigger === FROM_LATEST_END) ?? predictors[0];
   if (preferred === undefined) throw new Error("A slot needs at least one trigger.");
-  return { feature, work: new DelayDensity(), predictors, chosen: preferred, inside: 0, outlived: 0, order: Number(process.env['K'] ?? 0) };
+  return { feature, work: new DelayDensity(), predictors, chosen: preferred, inside: 0, outlived: 0, order: ORDER_BEFORE };
 }
 
 /**
@@ -196,6 +201,40 @@ export class HandlerModel {
     this.#learnEvent(slot, handled, endUs, children, children.length, columns);
   }
 
+  /**
+   * Learns from pairs of handlers how strictly what is ready first happens first: the better the
+   * delays alone explain an order, the less it teaches.
+   */
+  learnOrder(
+    handled: readonly Handled[],
+    childrenOf: readonly (readonly number[])[],
+    columns: ChildColumns,
+  ): void {
+    const waits = new Map<Slot, { readyUs: number; atUs: number }[]>();
+    for (const [index, one] of handled.entries()) {
+      const children = childrenOf[index] ?? [];
+      for (let i = 0; i < children.length; i++) {
+        const slot = this.#slots.get(slotKey(children, i, columns.kind));
+        if (slot === undefined) continue;
+        const atUs = columns.startUs[children[i] ?? 0] ?? 0;
+        const readyUs = triggerTime(slot.chosen.trigger, one, atUs, children, i, columns);
+        if (Number.isNaN(readyUs)) continue;
+        const row = waits.get(slot);
+        if (row === undefined) waits.set(slot, [{ readyUs, atUs }]);
+        else row.push({ readyUs, atUs });
+      }
+    }
+    for (const [slot, row] of waits) {
+      row.sort((a, b) => a.readyUs - b.readyUs);
+      for (let i = 1; i < row.length; i++) {
+        const [first, second] = [row[i - 1], row[i]];
+        if (first === undefined || second === undefined) continue;
+        if (second.readyUs >= first.atUs || first.atUs === second.atUs) continue;
+        learnPair(slot, first.readyUs, first.atUs, second.readyUs, second.atUs);
+      }
+    }
+  }
+
   /** Makes what was learnt count in `score`. */
   refresh(): void {
     this.patterns.refresh();
@@ -215,7 +254,8 @@ export class HandlerModel {
     const lines: string[] = [];
     for (const [key, slot] of this.#slots) {
       const name = `${kindName(key >> 1)}${(key & 1) === 1 ? " (again)" : ""}`;
-      lines.push(`${name} after ${triggerName(slot.chosen.trigger, kindName)}`);
+      const after = triggerName(slot.chosen.trigger, kindName);
+      lines.push(`${name} after ${after}, order ${slot.order.toFixed(1)}`);
     }
     lines.push(`end after ${triggerName(this.#end.chosen.trigger, kindName)}`);
     return lines;
@@ -243,7 +283,8 @@ export class HandlerModel {
     let slot = this.#slots.get(key);
     if (slot === undefined) {
       const feature = 2 * this.#slots.size;
-      const triggers = [FROM_START, FROM_LATEST_END, FROM_LATEST_START, FROM_JOIN, ...this.#kindTriggers()];
+      const general = [FROM_START, FROM_LATEST_END, FROM_LATEST_START, FROM_JOIN];
+      const triggers = [...general, ...this.#kindTriggers()];
       slot = createSlot(triggers, feature + 2 < FEATURES_MAX ? feature : -1);
       this.#slots.set(key, slot);
     }
@@ -294,6 +335,24 @@ export class HandlerModel {
 }
 
 const unlearnt = new DelayDensity();
+
+function learnPair(
+  slot: Slot,
+  readyA: number,
+  atA: number,
+  readyB: number,
+  atB: number,
+): void {
+  const { delays } = slot.chosen;
+  const early = Math.min(atA, atB);
+  const late = Math.max(atA, atB);
+  if (early < readyB) return;
+  const inOrder = delays.logDensity(early - readyA) + delays.logDensity(late - readyB);
+  const crossed = delays.logDensity(late - readyA) + delays.logDensity(early - readyB);
+  const share = 1 / (1 + Math.exp(-(slot.order + inOrder - crossed)));
+  const order = slot.order + ORDER_RATE * ((atA < atB ? 1 : 0) - share);
+  slot.order = Math.max(0, Math.min(ORDER_MAX, order));
+}
 
 function overtakes(readyA: number, atA: number, readyB: number, atB: number): boolean {
   if (readyA >= atB || readyB >= atA) return false;
@@ -374,7 +433,7 @@ function triggerName(trigger: number, kindName: (kind: number) => string): strin
   if (trigger === FROM_START) return "start";
   if (trigger === FROM_LATEST_END) return "latest end";
   if (trigger === FROM_LATEST_START) return "latest start";
-  if (trigger === FROM_JOIN) return "latest start in the trace";
+  if (trigger === FROM_JOIN) return "others of the trace";
   const kind = kindName((trigger - FROM_KINDS) >> 1);
   return `${(trigger & 1) === 1 ? "start" : "end"} of ${kind}`;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { HandlerModel } from "./handler-model.ts";
 import { createRandom } from "./random.ts";
 import { ROLE_ALONE, ROLE_LAST, ROLE_NOT_LAST, ServiceModel } from "./service-model.ts";
 import { NONE, type Parent, type WindowProblem } from "./window-problem.ts";
@@ -188,7 +189,7 @@ export class ServiceInference {
       let role = group.length > 1 ? ROLE_LAST : ROLE_ALONE;
       for (const other of group) {
         if (other === call) continue;
-        if (!(other.startUs <= joinUs)) joinUs = other.startUs;
+        if (!(other.endUs <= joinUs)) joinUs = other.endUs;
         if (other.endUs > call.endUs) role = ROLE_NOT_LAST;
       }
       const model = this.#model.handler(kind, role);
@@ -227,8 +228,17 @@ export class ServiceInference {
       const parent = (fixed ? problem.initial[child] : solution.sample[child]) ?? NONE;
       if (parent !== NONE) lists[parent]?.push(child);
     }
+    const done = new Map<HandlerModel, number[]>();
     for (const [index, parent] of problem.parents.entries()) {
-      if (parent.endUs <= dueUs) parent.model.learn(parent, lists[index] ?? [], problem);
+      if (parent.endUs > dueUs) continue;
+      parent.model.learn(parent, lists[index] ?? [], problem);
+      const alike = done.get(parent.model);
+      if (alike === undefined) done.set(parent.model, [index]);
+      else alike.push(index);
+    }
+    for (const [model, indexes] of done) {
+      const handled = indexes.flatMap((index) => problem.parents[index] ?? []);
+      model.learnOrder(handled, indexes.map((index) => lists[index] ?? []), problem);
     }
     this.#model.refresh();
   }
