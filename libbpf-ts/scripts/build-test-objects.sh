@@ -34,3 +34,17 @@ for source in "$root"/test/programs/*.c; do
   cc -O1 -g -Wall -o "$program.new" "$source"
   mv -f "$program.new" "$program"
 done
+for source in "$root"/test/programs/*.cpp; do
+  program="$root/test/build/$(basename "${source%.cpp}")"
+  [[ -f "$source" && ! "$program" -nt "$source" ]] || continue
+  command -v c++ > /dev/null || continue
+  c++ -O1 -Wall -o "$program.new" "$source"
+  mv -f "$program.new" "$program"
+done
+# Go, with its symbol table (to compare with) and without.
+source="$root/test/programs/shop.go"
+if command -v go > /dev/null && [[ ! "$root/test/build/shop-stripped" -nt "$source" ]]; then
+  export GOFLAGS=-mod=mod GO111MODULE=off
+  go build -o "$root/test/build/shop" "$source"
+  go build -ldflags '-s -w' -o "$root/test/build/shop-stripped" "$source"
+fi

@@ -22,6 +22,7 @@ export {
 } from "./function-offsets.ts";
 export { type GenerateOptions, generateTypes } from "./generate.ts";
 export { type GlobalValue, InitialGlobals, MappedGlobals } from "./globals.ts";
+export { type GoFunction, GoFunctionTable, type GoLine } from "./go-pclntab.ts";
 export { BTF_KIND, hasTracepoint, KernelBtf } from "./kernel-btf.ts";
 export {
   type ArrayLayout,
@@ -54,6 +55,7 @@ export {
   openObject,
 } from "./object.ts";
 export { ObjectTypes } from "./object-types.ts";
+export { PerfMap, type PerfMapEntry } from "./perf-map.ts";
 export { PerfReader, type PerfReaderOptions } from "./perf-reader.ts";
 export {
   type Capabilities,
@@ -75,6 +77,13 @@ export {
 } from "./pump.ts";
 export { type OnRecord, RingReader } from "./ring-reader.ts";
 export { enableStats, StatsHandle } from "./stats.ts";
+export {
+  type InlinedFrame,
+  type SymbolFrame,
+  type SymbolizeOptions,
+  Symbolizer,
+  type SymbolizerOptions,
+} from "./symbolizer.ts";
 export { TypedMap, type TypedMapOptions } from "./typed-map.ts";
 export { UnloadedMap, UnloadedProgram } from "./unloaded.ts";
 export type { RejectedTarget } from "./uprobe-multi.ts";

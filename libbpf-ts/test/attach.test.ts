@@ -117,7 +117,7 @@ kernelTest("uprobe.multi leaves out a function that cannot be probed and reports
     ["target_forbidden"],
   );
   await target.work();
-  assert.equal(counter(loaded, "multi_hits"), 3);
+  assert.equal(counter(loaded, "multi_hits"), 4);
   assert.throws(() => loaded.attach("on_multi", { ...all, skipUnprobeable: false }), BpfError);
 });
 

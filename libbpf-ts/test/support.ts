@@ -35,11 +35,11 @@ export function kernelTest(name: string, body: () => void | Promise<void>): void
 }
 
 export function buildObjects(): void {
-  execFileSync("bash", [`${ROOT}/scripts/build-test-objects.sh`], { stdio: "inherit" });
+  execFileSync("bash", [`${ROOT}scripts/build-test-objects.sh`], { stdio: "inherit" });
 }
 
 export function objectPath(name: string): string {
-  return `${ROOT}/test/bpf/${name}.bpf.o`;
+  return `${ROOT}test/bpf/${name}.bpf.o`;
 }
 
 export type RingKnobs = Readonly<Record<string, number | boolean>>;
@@ -103,15 +103,15 @@ export function libcPath(): string {
   return found;
 }
 
-export const TARGET_PROGRAM: string = `${ROOT}/test/build/target`;
+export const TARGET_PROGRAM: string = `${ROOT}test/build/target`;
 
 /** A process of `test/programs/target.c` that does its work when asked. */
 export class TargetProcess {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #lines: AsyncIterator<string>;
 
-  constructor(path: string = TARGET_PROGRAM) {
-    this.#child = spawn(path, { stdio: ["pipe", "pipe", "inherit"] });
+  constructor(path: string = TARGET_PROGRAM, words: readonly string[] = []) {
+    this.#child = spawn(path, words, { stdio: ["pipe", "pipe", "inherit"] });
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 

@@ -27,6 +27,17 @@ PLAIN(target_triple, 3)
 	"_.stapsdt.base: .space 1\n.size _.stapsdt.base,1\n"         \
 	".popsection\n.endif\n"
 
+static inline __attribute__((always_inline)) long inner_step(long value)
+{
+	__asm__ volatile("nop" : "+r"(value) : : "memory");
+	return value + 1;
+}
+
+__attribute__((noinline)) long target_outer(long value)
+{
+	return inner_step(value) * 3;
+}
+
 __attribute__((noinline)) void target_sell(long amount)
 {
 	__asm__ volatile(NOTE : : "r"(amount));
@@ -44,7 +55,7 @@ int main(void)
 	long sum = 0;
 
 	while (fgets(line, sizeof(line), stdin)) {
-		sum += target_double(21) + target_triple(5);
+		sum += target_double(21) + target_triple(5) + target_outer(1);
 		target_sell(99);
 		printf("done\n");
 		fflush(stdout);
