@@ -23,7 +23,8 @@ export class ProtoWriter {
   length = 0;
 
   constructor(capacityBytes = 4096) {
-    this.bytes = new Uint8Array(capacityBytes);
+    // Not cleared: only what was written is ever read.
+    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(capacityBytes).buffer);
   }
 
   reset(): void {

@@ -36,7 +36,7 @@ const KEYS = {
 
 const NS_PER_SECOND = 1e9;
 /** Descriptions of a process whose series is remembered. */
-const BLOCKS_MAX = 4096;
+const BLOCKS_MAX = 1024;
 
 export interface DurationMetricsOptions {
   readonly version: string;

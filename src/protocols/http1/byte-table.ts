@@ -9,6 +9,7 @@ interface Entry<T> {
 /** Values by byte strings that are compared in place: a hit allocates nothing. */
 export class ByteTable<T> {
   readonly #entries = new Map<number, Entry<T>>();
+  #last: Entry<T> | undefined = undefined;
   #count = 0;
 
   get count(): number {
@@ -16,8 +17,12 @@ export class ByteTable<T> {
   }
 
   find(bytes: Uint8Array, start: number, end: number): T | undefined {
+    // The same one again is the usual case, and comparing is cheaper than hashing.
+    const last = this.#last;
+    if (last !== undefined && equals(last.bytes, bytes, start, end)) return last.value;
     let entry = this.#entries.get(hash(bytes, start, end));
     while (entry !== undefined && !equals(entry.bytes, bytes, start, end)) entry = entry.next;
+    if (entry !== undefined) this.#last = entry;
     return entry?.value;
   }
 
@@ -31,6 +36,7 @@ export class ByteTable<T> {
 
   clear(): void {
     this.#entries.clear();
+    this.#last = undefined;
     this.#count = 0;
   }
 }

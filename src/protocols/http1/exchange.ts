@@ -6,6 +6,7 @@ import { METHOD_OTHER } from "./methods.ts";
 import type { Route } from "./route.ts";
 import type { Http1Shared } from "./shared.ts";
 import { describeDetails } from "./span.ts";
+import type { SummaryBlocks } from "./summary-cache.ts";
 import { readTraceparent } from "./traceparent.ts";
 
 /** Bytes of the request target that are kept; the rest is cut off. */
@@ -73,6 +74,7 @@ export class Http1Exchange implements Exchange {
 
   #route: Route | undefined = undefined;
   #routed = false;
+  #blocks: SummaryBlocks | undefined = undefined;
   #hasTraceContext = false;
   readonly #traceContext = new TraceContextSlot();
 
@@ -113,6 +115,7 @@ export class Http1Exchange implements Exchange {
     this.targetEnd = 0;
     this.#route = undefined;
     this.#routed = false;
+    this.#blocks = undefined;
     this.#hasTraceContext = false;
     if (this.requestHeaders.length > 0) this.requestHeaders.length = 0;
     if (this.responseHeaders.length > 0) this.responseHeaders.length = 0;
@@ -179,11 +182,16 @@ export class Http1Exchange implements Exchange {
   }
 
   describe(sink: SpanSink): void {
-    sink.block(this.shared.summaries.find(this).span);
+    sink.block(this.#summary().span);
     describeDetails(this, sink);
   }
 
   measure(sink: MeasurementSink): void {
-    sink.block(this.shared.summaries.find(this).measurement);
+    sink.block(this.#summary().measurement);
+  }
+
+  #summary(): SummaryBlocks {
+    this.#blocks ??= this.shared.summaries.find(this);
+    return this.#blocks;
   }
 }

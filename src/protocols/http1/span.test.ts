@@ -166,6 +166,10 @@ describe("HTTP/1 spans", () => {
     assert.deepEqual(attributes["http.response.header.content-type"], ["a/b"]);
     assert.equal(attributes["http.request.header.accept"], undefined);
     assert.ok(!JSON.stringify(attributes).includes("secret"));
+    const agent = get("/", "User-Agent: curl/8\r\n");
+    const { attributes: asked } = asServer(agent, OK, { requestHeaders: ["user-agent"] });
+    assert.equal(asked["user_agent.original"], "curl/8");
+    assert.ok(!JSON.stringify(asServer(agent).attributes).includes("curl"));
   });
 
   it("takes the lower version of both sides", () => {

@@ -12,6 +12,7 @@ import {
   ATTR_URL_PATH,
   ATTR_URL_QUERY,
   ATTR_URL_SCHEME,
+  ATTR_USER_AGENT_ORIGINAL,
   HTTP_REQUEST_METHOD_VALUE_OTHER,
   METRIC_HTTP_CLIENT_REQUEST_DURATION,
   METRIC_HTTP_SERVER_REQUEST_DURATION,
@@ -47,6 +48,7 @@ const KEYS = {
   urlPath: attributeKey(ATTR_URL_PATH),
   urlQuery: attributeKey(ATTR_URL_QUERY),
   urlScheme: attributeKey(ATTR_URL_SCHEME),
+  userAgent: attributeKey(ATTR_USER_AGENT_ORIGINAL),
   requestBodySize: attributeKey(ATTR_HTTP_REQUEST_BODY_SIZE),
   responseBodySize: attributeKey(ATTR_HTTP_RESPONSE_BODY_SIZE),
 } as const;
@@ -110,6 +112,7 @@ export function describeDetails(exchange: Http1Exchange, sink: SpanSink): void {
   if (exchange.requestBodyBytes >= 0) sink.int(KEYS.requestBodySize, exchange.requestBodyBytes);
   if (exchange.responseBodyBytes >= 0) sink.int(KEYS.responseBodySize, exchange.responseBodyBytes);
   if (exchange.requestHeaders.length > 0) {
+    describeUserAgent(exchange, sink);
     describeHeaders(sink, exchange.shared.requestHeaderKeys, exchange.requestHeaders);
   }
   if (exchange.responseHeaders.length > 0) {
@@ -162,6 +165,13 @@ function describeStatus(summary: Summary, sink: AttributeSink): void {
 function isError(summary: Summary): boolean {
   const errorStatus = summary.role === "server" ? 500 : 400;
   return summary.failure !== "" || summary.status >= errorStatus;
+}
+
+/** A header value: given to those who ask for the header. */
+function describeUserAgent(exchange: Http1Exchange, sink: SpanSink): void {
+  const index = exchange.shared.options.requestHeaders.indexOf("user-agent");
+  const value = exchange.requestHeaders[index]?.[0];
+  if (value !== undefined) sink.string(KEYS.userAgent, value);
 }
 
 function describeHeaders(
