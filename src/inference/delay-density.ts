@@ -2,7 +2,7 @@
 import { normalScore } from "./gaussian-copula.ts";
 
 /** Delays kept; older ones are forgotten. */
-const SAMPLES_MAX = 1024;
+const SAMPLES_MAX = 512;
 const BINS = 256;
 /** Prior weight, in samples, of the density that holds before anything is learnt. */
 const PRIOR_SAMPLES = 4;
