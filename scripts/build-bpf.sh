@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Compiles bpf/*.bpf.c to build/bpf/*.bpf.o; only what is older than its sources.
+# With --check: only says by its exit status whether there is nothing to do.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,6 +44,7 @@ mkdir -p build/bpf
 for source in bpf/*.bpf.c; do
   object=build/bpf/$(basename "${source%.c}").o
   is_current "$object" "$source" && continue
+  [ "${1:-}" != --check ] || exit 1
   "$clang" -O2 -g -Wall -Wno-missing-declarations -target bpf -mcpu=v3 "-D__TARGET_ARCH_$arch" \
     -Ibpf/include -I"$headers" -c "$source" -o "$object.$$.tmp"
   "$strip" -g "$object.$$.tmp"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds native/libbpf_ts.node and lays libbpf's BPF headers into native/include/bpf.
 # Does nothing, quietly, when both are there and no source has changed.
+# With --check: only says by its exit status whether that is so.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -26,6 +27,7 @@ fail() {
 }
 
 up_to_date && exit 0
+[[ "${1:-}" != --check ]] || exit 1
 
 command -v cargo > /dev/null ||
   fail "Rust is not installed. Install it from https://rustup.rs (1.85 or later), then run this again."
