@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
+import { formatReport, isUsable } from "./doctor.ts";
 import { BpfError } from "./errors.ts";
+import { probeAll } from "./features.ts";
 import { generateTypes } from "./generate.ts";
 
 const USAGE = `libbpf-ts: eBPF for TypeScript
@@ -14,6 +16,10 @@ const USAGE = `libbpf-ts: eBPF for TypeScript
       --event MAP=TYPE   what the ring MAP holds, where no pointer MAP_record says it
       --header TEXT      the first line, a licence for instance
       --import FROM      where the generated code imports libbpf-ts from
+
+  libbpf-ts doctor [--json]
+      What this kernel has and allows, and what to do about the rest. Ends with 1 when programs
+      cannot be loaded at all.
 `;
 
 export interface CliStreams {
@@ -60,6 +66,14 @@ function generate(words: readonly string[], { out }: CliStreams): void {
   );
 }
 
+function doctor(words: readonly string[], { out }: CliStreams): number {
+  const options = { json: { type: "boolean" } } as const;
+  const { values } = parseArgs({ args: [...words], options });
+  const report = probeAll();
+  out(values.json === true ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
+  return isUsable(report) ? 0 : 1;
+}
+
 /** The command line; returns the exit status. */
 export function main(
   words: readonly string[],
@@ -74,6 +88,8 @@ export function main(
       case "generate":
         generate(rest, streams);
         return 0;
+      case "doctor":
+        return doctor(rest, streams);
       case "--help":
       case "help":
         streams.out(USAGE);

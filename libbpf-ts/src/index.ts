@@ -11,8 +11,10 @@ export {
   readText,
 } from "./codec.ts";
 export { type OwnedDescriptor, pidDescriptor } from "./descriptors.ts";
+export { formatReport, isUsable } from "./doctor.ts";
 export { ElfFile, type ElfSection, type ElfSegment, type ElfSymbol } from "./elf.ts";
 export { BpfError, type BpfErrorCode, NotSupportedError } from "./errors.ts";
+export { type FeatureReport, probeAll } from "./features.ts";
 export {
   buildIdOf,
   demangle,

@@ -35,6 +35,8 @@ export interface NativeModule {
   pageBytes(): number;
   possibleCpus(): number;
   tryTracing(btfId: number): number;
+  tryLoad(type: number, attachType: number, btfId: number, flags: number): number;
+  tryLink(name: string): number;
   probeProgramType(type: number): number;
   probeMapType(type: number): number;
   probeHelper(programType: number, helper: number): number;

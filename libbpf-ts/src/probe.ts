@@ -39,7 +39,7 @@ export interface KernelReport {
   readonly possibleCpus: number;
 }
 
-const WORKS: ProbeResult = { isSupported: true, errno: undefined, advice: "" };
+export const WORKS: ProbeResult = { isSupported: true, errno: undefined, advice: "" };
 const CAPABILITY_BITS = {
   netAdmin: 12n,
   sysPtrace: 19n,
@@ -49,11 +49,11 @@ const CAPABILITY_BITS = {
   bpf: 39n,
 } as const;
 
-function refused(errno: string, advice: string = adviceFor(errno)): ProbeResult {
+export function refused(errno: string, advice: string = adviceFor(errno)): ProbeResult {
   return { isSupported: false, errno, advice };
 }
 
-function readText(path: string): string {
+export function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What this kernel has and allows.
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use libbpf_sys as bpf;
 use napi_derive::napi;
@@ -80,9 +80,13 @@ impl NativeBtf {
     }
 }
 
-/// Loads `r0 = 0; exit` as a BTF tracepoint program; 0 or the errno of the refusal.
-#[napi(catch_unwind)]
-pub fn try_tracing(btf_id: u32) -> Result<i32> {
+/// Loads `r0 = 0; exit`; the descriptor, or the errno of the refusal.
+fn load_nothing(
+    kind: u32,
+    attach_type: u32,
+    btf_id: u32,
+    flags: u32,
+) -> std::result::Result<OwnedFd, i32> {
     let instructions = [
         bpf::bpf_insn {
             code: 0xb7,
@@ -95,13 +99,14 @@ pub fn try_tracing(btf_id: u32) -> Result<i32> {
     ];
     let mut options = bpf::bpf_prog_load_opts {
         sz: size_of::<bpf::bpf_prog_load_opts>() as bpf::size_t,
-        expected_attach_type: bpf::BPF_TRACE_RAW_TP,
+        expected_attach_type: attach_type,
         attach_btf_id: btf_id,
+        prog_flags: flags,
         ..Default::default()
     };
     let fd = unsafe {
         bpf::bpf_prog_load(
-            bpf::BPF_PROG_TYPE_TRACING,
+            kind,
             c"probe".as_ptr(),
             c"GPL".as_ptr(),
             instructions.as_ptr(),
@@ -110,10 +115,62 @@ pub fn try_tracing(btf_id: u32) -> Result<i32> {
         )
     };
     if fd < 0 {
-        return Ok(-fd);
+        return Err(-fd);
+    }
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Loads an empty program as a BTF tracepoint; 0 or the errno of the refusal.
+#[napi(catch_unwind)]
+pub fn try_tracing(btf_id: u32) -> i32 {
+    try_load(bpf::BPF_PROG_TYPE_TRACING, bpf::BPF_TRACE_RAW_TP, btf_id, 0)
+}
+
+/// Loads an empty program of a type and attach type; 0 or the errno of the refusal.
+#[napi(catch_unwind)]
+pub fn try_load(kind: u32, attach_type: u32, btf_id: u32, flags: u32) -> i32 {
+    log::start();
+    load_nothing(kind, attach_type, btf_id, flags)
+        .err()
+        .unwrap_or(0)
+}
+
+/// Asks for a link that cannot come to be, so that the errno tells whether the kernel knows its
+/// kind: `tcx` on no interface, `uprobe_multi` on a directory, `kprobe_multi` on no function.
+#[napi(catch_unwind)]
+pub fn try_link(name: String) -> i32 {
+    log::start();
+    let (kind, attach_type) = match name.as_str() {
+        "tcx" => (bpf::BPF_PROG_TYPE_SCHED_CLS, bpf::BPF_TCX_INGRESS),
+        "kprobe_multi" => (bpf::BPF_PROG_TYPE_KPROBE, bpf::BPF_TRACE_KPROBE_MULTI),
+        "uprobe_session" => (bpf::BPF_PROG_TYPE_KPROBE, bpf::BPF_TRACE_UPROBE_SESSION),
+        _ => (bpf::BPF_PROG_TYPE_KPROBE, bpf::BPF_TRACE_UPROBE_MULTI),
+    };
+    let program = match load_nothing(kind, attach_type, 0, 0) {
+        Ok(program) => program,
+        Err(errno) => return errno,
+    };
+    let mut options = bpf::bpf_link_create_opts {
+        sz: size_of::<bpf::bpf_link_create_opts>() as bpf::size_t,
+        ..Default::default()
+    };
+    let offset: std::os::raw::c_ulong = 0;
+    let mut target = 0;
+    match name.as_str() {
+        "tcx" => target = i32::MAX,
+        "kprobe_multi" => {}
+        _ => {
+            options.__bindgen_anon_1.uprobe_multi.path = c"/".as_ptr();
+            options.__bindgen_anon_1.uprobe_multi.offsets = &offset;
+            options.__bindgen_anon_1.uprobe_multi.cnt = 1;
+        }
+    }
+    let fd = unsafe { bpf::bpf_link_create(program.as_raw_fd(), target, attach_type, &options) };
+    if fd < 0 {
+        return -fd;
     }
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    Ok(0)
+    0
 }
 
 /// 1: supported, 0: not, negative: `-errno` of a probe that could not be made.
