@@ -13,6 +13,7 @@ export const DATA_SEND = 0x01;
 export const DATA_NO_PAYLOAD = 0x02;
 export const DATA_TRIGGER_CONNECT = 0x04;
 export const DATA_SLEPT = 0x08;
+export const DATA_WAITED = 0x20;
 export const DATA_SHED = 0x10;
 export const CONNECTION_OPENED = 0x01;
 export const CONNECTION_OPENER = 0x02;

@@ -12,6 +12,7 @@
 #include "wire.h"
 #include "selection.bpf.h"
 #include "classify.bpf.h"
+#include "syscall.bpf.h"
 #include "../generated/codes.h"
 
 /* Payload bytes captured of one message, that is until the direction changes. */
@@ -56,6 +57,8 @@ struct thread_state {
 	__u64 socket;
 	__u64 position; /* one past its last byte */
 	__u64 switches; /* task->nvcsw at that time */
+	__u64 judged; /* the last task->nvcsw that thread_switched looked at */
+	__u64 waited; /* 1: since that time it slept for events or for a time to pass */
 	__u64 uring_request; /* address of the io_uring request that it submitted last */
 };
 
@@ -308,6 +311,8 @@ static __always_inline void fill_trigger(struct wire_data *record, const struct 
 		record->flags |= DATA_TRIGGER_CONNECT;
 		if (state->trigger.switches)
 			record->flags |= DATA_SLEPT;
+		if (state->trigger.waited)
+			record->flags |= DATA_WAITED;
 		return;
 	}
 	last = bpf_task_storage_get(&thread_states, call->task, 0, 0);
@@ -317,6 +322,8 @@ static __always_inline void fill_trigger(struct wire_data *record, const struct 
 	record->trigger_position = last->position;
 	if (last->switches != call->task->nvcsw)
 		record->flags |= DATA_SLEPT;
+	if (last->waited)
+		record->flags |= DATA_WAITED;
 }
 
 static __always_inline void remember_read(const struct call *call)
@@ -329,6 +336,8 @@ static __always_inline void remember_read(const struct call *call)
 	last->socket = call->state->cookie;
 	last->position = call->position + call->length;
 	last->switches = call->task->nvcsw;
+	last->judged = call->task->nvcsw;
+	last->waited = 0;
 }
 
 static __always_inline void shed_for_a_while(const struct call *call)
@@ -655,6 +664,27 @@ static __always_inline void write_close(struct sock *sk)
 		__sync_fetch_and_add(&count->closes_lost, 1);
 	else
 		__sync_fetch_and_add(&count->closes, 1);
+}
+
+/*
+ * What did a thread sleep for? An event loop that waits for a lock is still in the same turn;
+ * one that waited for events is not. Only threads that have read something are looked at.
+ */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(thread_switched, bool preempt, struct task_struct *previous)
+{
+	struct thread_state *last;
+	struct syscall call;
+
+	if (preempt)
+		return 0;
+	last = bpf_task_storage_get(&thread_states, previous, 0, 0);
+	if (!last || last->waited || last->judged == previous->nvcsw)
+		return 0;
+	last->judged = previous->nvcsw;
+	read_syscall(&call, (struct pt_regs *)bpf_task_pt_regs(previous));
+	last->waited = waits_for_events(call.number);
+	return 0;
 }
 
 /* SYN_SENT is entered inside connect(); CLOSE wherever the connection ends. */

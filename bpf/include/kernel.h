@@ -70,6 +70,14 @@ typedef _Bool bool;
 #define NR_SENDMMSG 307
 #define NR_PREADV2 327
 #define NR_PWRITEV2 328
+#define NR_POLL 7
+#define NR_SELECT 23
+#define NR_NANOSLEEP 35
+#define NR_CLOCK_NANOSLEEP 230
+#define NR_EPOLL_WAIT 232
+#define NR_PSELECT6 270
+#define NR_PPOLL 271
+#define NR_EPOLL_PWAIT 281
 #elif defined(__TARGET_ARCH_arm64)
 #define NR_READ 63
 #define NR_SENDFILE 71
@@ -85,10 +93,16 @@ typedef _Bool bool;
 #define NR_SENDMMSG 269
 #define NR_PREADV2 286
 #define NR_PWRITEV2 287
+#define NR_EPOLL_PWAIT 22
+#define NR_PSELECT6 72
+#define NR_PPOLL 73
+#define NR_NANOSLEEP 101
+#define NR_CLOCK_NANOSLEEP 115
 #else
 #error "compile with -D__TARGET_ARCH_x86 or -D__TARGET_ARCH_arm64"
 #endif
 #define NR_IO_URING_ENTER 426
+#define NR_EPOLL_PWAIT2 441
 
 /* The layouts of the system call interface: fixed, not by CO-RE. */
 struct user_iovec {

@@ -41,6 +41,27 @@ static __always_inline void read_syscall(struct syscall *to, const struct pt_reg
 #endif
 }
 
+/* Does a thread that sleeps in this call wait for events or for a time to pass? */
+static __always_inline bool waits_for_events(__s64 number)
+{
+	switch (number) {
+#if defined(__TARGET_ARCH_x86)
+	case NR_POLL:
+	case NR_SELECT:
+	case NR_EPOLL_WAIT:
+#endif
+	case NR_PPOLL:
+	case NR_PSELECT6:
+	case NR_EPOLL_PWAIT:
+	case NR_EPOLL_PWAIT2:
+	case NR_IO_URING_ENTER:
+	case NR_NANOSLEEP:
+	case NR_CLOCK_NANOSLEEP:
+		return true;
+	}
+	return false;
+}
+
 static __always_inline void buffers_of_syscall(struct buffers *to, const struct syscall *call)
 {
 	to->kind = BUFFERS_NONE;

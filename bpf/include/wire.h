@@ -22,6 +22,7 @@
 #define DATA_NO_PAYLOAD 0x02	/* sendfile, splice, io_uring: bytes moved, buffer unknown */
 #define DATA_TRIGGER_CONNECT 0x04 /* trigger_* were taken when the connection was opened */
 #define DATA_SLEPT 0x08		/* the thread slept between the trigger and this send */
+#define DATA_WAITED 0x20	/* with DATA_SLEPT: for events or for a time to pass, not only for a lock */
 #define DATA_SHED 0x10		/* the connection is shed: no more records but its close */
 
 /* struct wire_connection.flags */

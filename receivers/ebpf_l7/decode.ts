@@ -6,6 +6,7 @@ import {
   DATA_SHED,
   DATA_SLEPT,
   DATA_TRIGGER_CONNECT,
+  DATA_WAITED,
   WIRE_CLOSE_ERROR,
   WIRE_CLOSE_RECEIVED,
   WIRE_CLOSE_SENT,
@@ -162,6 +163,8 @@ export class DataCursor implements DataRecord {
   socket = 0;
   isShed = false;
   slept = false;
+  /** It slept for events or for a time to pass, not only for a lock. */
+  waited = false;
   triggeredAtConnect = false;
   /** Socket cookie of what the thread read last before this send; 0 when nothing is known. */
   triggerSocket = 0;
@@ -182,6 +185,7 @@ export class DataCursor implements DataRecord {
     this.direction = (flags & DATA_SEND) === 0 ? RECEIVED : SENT;
     this.isShed = (flags & DATA_SHED) !== 0;
     this.slept = (flags & DATA_SLEPT) !== 0;
+    this.waited = (flags & DATA_WAITED) !== 0;
     this.triggeredAtConnect = (flags & DATA_TRIGGER_CONNECT) !== 0;
     this.timeNs = readU64(u32, offset + WIRE_HEADER_TIME_NS);
     this.socket = readU64(u32, offset + WIRE_DATA_SOCKET);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ATTR_PROCESS_RUNTIME_NAME } from "@opentelemetry/semantic-conventions/incubating";
 import type { ProcessSelection } from "../../src/model/process.ts";
 import type { Exchange, LossReason } from "../../src/model/protocol.ts";
 import {
@@ -17,6 +18,9 @@ import type { Connection, ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import type { DataCursor } from "./decode.ts";
 import type { ExchangeOutput } from "./exchange-output.ts";
+
+/** Runtimes whose threads each run one event loop, and idle in it only. */
+const EVENT_LOOPS: ReadonlySet<string> = new Set(["nodejs", "deno", "bun"]);
 
 /** What was found out when the request began; kept in `Exchange.link`, used again with it. */
 class ExchangeLink implements StitchFacts {
@@ -166,13 +170,24 @@ export class ExchangeTracker implements ConnectionEvents {
   #resolveTrigger(connection: Connection, link: ExchangeLink): void {
     const { cursor, table } = this.#options;
     if (cursor.triggerSocket === 0) return;
-    if (cursor.slept) link.flags |= KEY_SLEPT;
+    if (cursor.slept && this.#isTurnOver()) link.flags |= KEY_SLEPT;
     if (cursor.triggeredAtConnect) link.flags |= KEY_AT_CONNECT;
     const source = table.get(cursor.triggerSocket);
     if (source === undefined || source.role === undefined) return;
     if (source === connection) link.flags |= KEY_SAME_CONNECTION;
     if (source.role === "server") this.#triggeredByRequest(source, link);
     else this.#triggeredByResponse(source, link);
+  }
+
+  /**
+   * A thread that slept may have been handed other work when it woke. Not so the thread of a
+   * JavaScript event loop that slept on a lock, such as one of its garbage collector's.
+   */
+  #isTurnOver(): boolean {
+    const { cursor, selection } = this.#options;
+    if (cursor.waited) return true;
+    const runtime = selection.process(cursor.pid)?.attributes.get(ATTR_PROCESS_RUNTIME_NAME);
+    return !EVENT_LOOPS.has(String(runtime));
   }
 
   #triggeredByRequest(source: Connection, link: ExchangeLink): void {

@@ -36,6 +36,7 @@ export interface Seen {
   readonly tail: string;
   readonly isShed: boolean;
   readonly slept: boolean;
+  readonly waited: boolean;
   readonly triggeredAtConnect: boolean;
   readonly triggerSocket: number;
   readonly triggerPosition: number;
@@ -148,6 +149,7 @@ function copy(cursor: DataCursor, text: (start: number, length: number) => strin
     tail: cursor.tailStart < 0 ? "" : text(cursor.tailStart, 8),
     isShed: cursor.isShed,
     slept: cursor.slept,
+    waited: cursor.waited,
     triggeredAtConnect: cursor.triggeredAtConnect,
     triggerSocket: cursor.triggerSocket,
     triggerPosition: cursor.triggerPosition,

@@ -322,6 +322,31 @@ onward.send(REQUEST); onward.send(REQUEST); time.sleep(.001); onward.send(REQUES
       assert.equal(sends.at(-1)?.slept, true);
     });
 
+    test("a send tells a sleep on a lock from a wait for events or time", async () => {
+      using harness = new Harness({ hooks });
+      const script = `
+import select, threading
+wait(); client, server = pair(); onward, behind = pair()
+def turn(sleep):
+    client.send(REQUEST); server.recv(9999); sleep(); onward.send(REQUEST)
+def lock():
+    held = threading.Lock(); held.acquire(); threading.Timer(.01, held.release).start(); held.acquire()
+turn(lambda: None); turn(lock); turn(lambda: time.sleep(.01)); turn(lambda: select.select([], [], [], .01))
+turn(lambda: None)`;
+      const captured = await watch(harness, script);
+      const onward = captured.data.filter((seen) => seen.sent).at(-1)?.socket;
+      const sends = captured.data.filter((seen) => seen.sent && seen.socket === onward);
+      assert.deepEqual(
+        sends.slice(-4).map((seen) => [seen.slept, seen.waited]),
+        [
+          [true, false],
+          [true, true],
+          [true, true],
+          [false, false],
+        ],
+      );
+    });
+
     test("when the ring is full whole connections are left out, counted, and come back", async () => {
       using harness = new Harness({ hooks, ring_size: 64 * 1024 });
       const child = new Child(`
