@@ -40,6 +40,10 @@ const SWITCH_MARGIN = 0.05;
 const ORDER_BEFORE = 0.5;
 const ORDER_RATE = 0.05;
 const ORDER_MAX = 8;
+const TRUST_BEFORE = 0.9;
+const TRUST_RATE = 0.02;
+const TRUST_MIN = 0.4;
+const TRUST_MAX = 1.1;
 /** Calls that outlive their handler to each that does not, before anything is learnt. */
 const OUTLIVED_BEFORE = 0.005;
 /** A likelihood's weight falls to a third within as many samples. */
@@ -69,6 +73,8 @@ interface Slot {
   outlived: number;
   /** Nats against events that overtake each other while both wait: 0 for none, large for a queue. */
   order: number;
+  /** Weight of a delay's evidence: below 1 where concurrent handlers are slow together. */
+  trust: number;
 }
 
 function createPredictor(trigger: number): Predictor {
@@ -87,7 +93,7 @@ function createSlot(triggers: readonly number[], feature: number): Slot {
   const predictors = triggers.map(createPredictor);
   const preferred = predictors.find((one) => one.trigger === FROM_LATEST_END) ?? predictors[0];
   if (preferred === undefined) throw new Error("A slot needs at least one trigger.");
-  return { feature, work: new DelayDensity(), predictors, chosen: preferred, inside: 0, outlived: 0, order: ORDER_BEFORE };
+  return { feature, work: new DelayDensity(), predictors, chosen: preferred, inside: 0, outlived: 0, order: ORDER_BEFORE, trust: TRUST_BEFORE };
 }
 
 /**
@@ -116,7 +122,7 @@ export class HandlerModel {
     const { trigger } = slot.chosen;
     const { startUs, endUs } = handled;
     const event = triggerTime(trigger, handled, endUs, children, children.length, columns);
-    total += logLikelihood(slot.chosen, startUs, endUs, event);
+    total += evidence(slot, startUs, endUs, event);
     if (children.length === 0) return total;
     const mask = this.#features(handled, children, columns);
     return total + this.#copula.logRatio(this.#scores, mask);
@@ -210,7 +216,7 @@ export class HandlerModel {
     childrenOf: readonly (readonly number[])[],
     columns: ChildColumns,
   ): void {
-    const waits = new Map<Slot, { readyUs: number; atUs: number }[]>();
+    const waits = new Map<Slot, Wait[]>();
     for (const [index, one] of handled.entries()) {
       const children = childrenOf[index] ?? [];
       for (let i = 0; i < children.length; i++) {
@@ -219,10 +225,11 @@ export class HandlerModel {
         const atUs = columns.startUs[children[i] ?? 0] ?? 0;
         const readyUs = triggerTime(slot.chosen.trigger, one, atUs, children, i, columns);
         if (Number.isNaN(readyUs)) continue;
-        const row = waits.get(slot);
-        if (row === undefined) waits.set(slot, [{ readyUs, atUs }]);
-        else row.push({ readyUs, atUs });
+        addWait(waits, slot, { readyUs, atUs });
       }
+      const atUs = one.endUs;
+      const readyUs = triggerTime(this.#end.chosen.trigger, one, atUs, children, children.length, columns);
+      if (children.length > 0) addWait(waits, this.#end, { readyUs, atUs });
     }
     for (const [slot, row] of waits) {
       row.sort((a, b) => a.readyUs - b.readyUs);
@@ -255,9 +262,11 @@ export class HandlerModel {
     for (const [key, slot] of this.#slots) {
       const name = `${kindName(key >> 1)}${(key & 1) === 1 ? " (again)" : ""}`;
       const after = triggerName(slot.chosen.trigger, kindName);
-      lines.push(`${name} after ${after}, order ${slot.order.toFixed(1)}`);
+      lines.push(`${name} after ${after}, order ${slot.order.toFixed(1)}, trust ${slot.trust.toFixed(1)}`);
     }
-    lines.push(`end after ${triggerName(this.#end.chosen.trigger, kindName)}`);
+    const { chosen, order, trust } = this.#end;
+    const end = `end after ${triggerName(chosen.trigger, kindName)}`;
+    lines.push(`${end}, order ${order.toFixed(1)}, trust ${trust.toFixed(1)}`);
     return lines;
   }
 
@@ -275,7 +284,7 @@ export class HandlerModel {
     const outlives = (columns.endUs[children[index] ?? 0] ?? 0) > endUs;
     const ending = logEnding(slot, outlives);
     if (slot === undefined) return ending + unlearnt.logDensity(at - event);
-    return ending + logLikelihood(slot.chosen, startUs, at, event);
+    return ending + evidence(slot, startUs, at, event);
   }
 
   #slotFor(children: readonly number[], index: number, columns: ChildColumns): Slot {
@@ -336,6 +345,18 @@ export class HandlerModel {
 
 const unlearnt = new DelayDensity();
 
+/** From when an event could happen until it did. */
+interface Wait {
+  readonly readyUs: number;
+  readonly atUs: number;
+}
+
+function addWait(waits: Map<Slot, Wait[]>, slot: Slot, wait: Wait): void {
+  const row = waits.get(slot);
+  if (row === undefined) waits.set(slot, [wait]);
+  else row.push(wait);
+}
+
 function learnPair(
   slot: Slot,
   readyA: number,
@@ -349,9 +370,12 @@ function learnPair(
   if (early < readyB) return;
   const inOrder = delays.logDensity(early - readyA) + delays.logDensity(late - readyB);
   const crossed = delays.logDensity(late - readyA) + delays.logDensity(early - readyB);
-  const share = 1 / (1 + Math.exp(-(slot.order + inOrder - crossed)));
-  const order = slot.order + ORDER_RATE * ((atA < atB ? 1 : 0) - share);
-  slot.order = Math.max(0, Math.min(ORDER_MAX, order));
+  const gain = Math.max(-5, Math.min(5, inOrder - crossed));
+  const share = 1 / (1 + Math.exp(-(slot.order + slot.trust * gain)));
+  const error = (atA < atB ? 1 : 0) - share;
+  slot.order = Math.max(0, Math.min(ORDER_MAX, slot.order + ORDER_RATE * error));
+  const trust = slot.trust + TRUST_RATE * error * gain;
+  slot.trust = Math.max(TRUST_MIN, Math.min(TRUST_MAX, trust));
 }
 
 function overtakes(readyA: number, atA: number, readyB: number, atB: number): boolean {
@@ -376,6 +400,12 @@ function slotKey(children: readonly number[], index: number, kinds: Int32Array):
 function delayScore(one: Predictor, startUs: number, atUs: number, eventUs: number): number {
   if (Number.isNaN(eventUs)) return one.otherwise.score(atUs - startUs);
   return one.delays.score(atUs - eventUs);
+}
+
+/** The likelihood's logarithm, its distance from the usual weighted by the slot's trust. */
+function evidence(slot: Slot, startUs: number, atUs: number, eventUs: number): number {
+  const usual = slot.chosen.score;
+  return usual + slot.trust * (logLikelihood(slot.chosen, startUs, atUs, eventUs) - usual);
 }
 
 function logLikelihood(one: Predictor, startUs: number, atUs: number, eventUs: number): number {

@@ -193,7 +193,7 @@ export class ServiceInference {
         if (other.endUs > call.endUs) role = ROLE_NOT_LAST;
       }
       const model = this.#model.handler(kind, role);
-      return { model, startUs: call.startUs, endUs: call.endUs, joinUs };
+      return { model, role, startUs: call.startUs, endUs: call.endUs, joinUs };
     });
   }
 
@@ -231,7 +231,9 @@ export class ServiceInference {
     const done = new Map<HandlerModel, number[]>();
     for (const [index, parent] of problem.parents.entries()) {
       if (parent.endUs > dueUs) continue;
-      parent.model.learn(parent, lists[index] ?? [], problem);
+      const children = lists[index] ?? [];
+      parent.model.learn(parent, children, problem);
+      this.#model.learnRole(this.#parents[index]?.kind ?? 0, parent.role, children.length > 0);
       const alike = done.get(parent.model);
       if (alike === undefined) done.set(parent.model, [index]);
       else alike.push(index);

@@ -7,6 +7,9 @@ const OPERATIONS_MAX = 1024;
 const ORPHAN_SHARE_MIN = 0.0001;
 const ORPHAN_SHARE_BEFORE = 0.0001;
 const FORGET_CALLS = 1000;
+/** Handlers of each place that must be seen before a join is believed, and its exceptions. */
+const JOIN_EXAMPLES = 20;
+const JOIN_EXCEPTIONS = 0.2;
 
 /** Place of an incoming call among those of its trace in one service: the only one, */
 export const ROLE_ALONE = 0;
@@ -21,6 +24,7 @@ export class ServiceModel {
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
   readonly #handlers = new Map<number, HandlerModel>();
+  readonly #callers = new Map<number, { share: number; count: number }>();
   #orphanShare = ORPHAN_SHARE_BEFORE;
   /** First examples have been learnt. */
   taught = false;
@@ -40,7 +44,8 @@ export class ServiceModel {
   }
 
   handler(operation: number, role: number = ROLE_ALONE): HandlerModel {
-    const key = ROLES * operation + role;
+    const joins = role === ROLE_LAST && this.#joins(operation);
+    const key = joins ? ROLES * OPERATIONS_MAX : ROLES * operation + role;
     let handler = this.#handlers.get(key);
     if (handler === undefined) {
       handler = new HandlerModel();
@@ -49,13 +54,35 @@ export class ServiceModel {
     return handler;
   }
 
+  /** Takes note of whether a handler made calls at all, by its place in its trace. */
+  learnRole(operation: number, role: number, called: boolean): void {
+    const key = ROLES * operation + role;
+    const rate = this.#callers.get(key) ?? { share: 0, count: 0 };
+    rate.count++;
+    const weight = Math.max(1 / rate.count, 1 / FORGET_CALLS);
+    rate.share += ((called ? 1 : 0) - rate.share) * weight;
+    this.#callers.set(key, rate);
+  }
+
+  /**
+   * Whether the last of a trace's calls goes on for all of them. What it then does does not
+   * depend on which of them it is: all such handlers share one model.
+   */
+  #joins(operation: number): boolean {
+    const last = this.#callers.get(ROLES * operation + ROLE_LAST);
+    const others = this.#callers.get(ROLES * operation + ROLE_NOT_LAST);
+    if (last === undefined || others === undefined) return false;
+    if (Math.min(last.count, others.count) < JOIN_EXAMPLES) return false;
+    return last.share > 1 - JOIN_EXCEPTIONS && others.share < JOIN_EXCEPTIONS;
+  }
+
   /** Share of outgoing calls that no incoming call caused. */
   get orphanShare(): number {
     return Math.max(ORPHAN_SHARE_MIN, this.#orphanShare);
   }
 
   learnOrphan(orphan: boolean): void {
-    if (ORPHAN_SHARE_MIN < 0) this.#orphanShare += ((orphan ? 1 : 0) - this.#orphanShare) / FORGET_CALLS;
+    this.#orphanShare += ((orphan ? 1 : 0) - this.#orphanShare) / FORGET_CALLS;
   }
 
   refresh(): void {
@@ -65,8 +92,9 @@ export class ServiceModel {
   /** The learnt call graph in words, a line an event. */
   describe(): string[] {
     return [...this.#handlers].flatMap(([key, handler]) => {
-      const role = ["", " (last of its trace)", " (not last of its trace)"][key % ROLES] ?? "";
-      const name = this.nameOf(Math.floor(key / ROLES));
+      const pooled = key === ROLES * OPERATIONS_MAX;
+      const name = pooled ? "any" : this.nameOf(Math.floor(key / ROLES));
+      const role = ["", " (last of its trace)", " (not last of its trace)"][pooled ? ROLE_LAST : key % ROLES] ?? "";
       const lines = handler.describe((kind) => this.nameOf(kind));
       return lines.map((line) => `${name}${role}: ${line}`);
     });

@@ -7,6 +7,8 @@ export const NONE = -1;
 /** An incoming call and the model of its kind. */
 export interface Parent extends Handled {
   readonly model: HandlerModel;
+  /** Its place among the calls of its trace here, as `ServiceModel` numbers it. */
+  readonly role: number;
 }
 
 /**
