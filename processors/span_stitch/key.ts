@@ -49,7 +49,10 @@ export function keyKind(bytes: Uint8Array, at: number, end: number): KeyKind {
     : "malformed";
 }
 
-/** The fields of one `stitch.key`, read into numbers; made once and read again for each span. */
+/**
+ * The fields of one `stitch.key`, read into numbers; made once and read again for each span. Words
+ * of ids are signed: larger numbers would not be small integers to the engine.
+ */
 export class StitchKey {
   role = 0;
   flags = 0;
@@ -70,13 +73,13 @@ export class StitchKey {
     this.flags = bytes[start + 2] ?? 0;
     this.triggerKind = bytes[start + 3] ?? 0;
     this.openRequests = readFixed32(bytes, start + 4);
-    this.idLow = readFixed32(bytes, start + 8);
-    this.idHigh = readFixed32(bytes, start + 12);
-    this.counterpartLow = readFixed32(bytes, start + 16);
-    this.counterpartHigh = readFixed32(bytes, start + 20);
-    this.triggerLow = readFixed32(bytes, start + 24);
-    this.triggerHigh = readFixed32(bytes, start + 28);
-    this.pid = readFixed32(bytes, start + 32);
+    this.idLow = readFixed32(bytes, start + 8) | 0;
+    this.idHigh = readFixed32(bytes, start + 12) | 0;
+    this.counterpartLow = readFixed32(bytes, start + 16) | 0;
+    this.counterpartHigh = readFixed32(bytes, start + 20) | 0;
+    this.triggerLow = readFixed32(bytes, start + 24) | 0;
+    this.triggerHigh = readFixed32(bytes, start + 28) | 0;
+    this.pid = readFixed32(bytes, start + 32) | 0;
   }
 
   has(flag: number): boolean {
@@ -99,7 +102,7 @@ export function hasContext(key: StitchKey, bytes: Uint8Array, at: number): boole
 
 /** 32 bits of the header's 16-byte trace id (offsets 0–12) or 8-byte span id (16, 20). */
 export function contextWord(bytes: Uint8Array, at: number, offset: number): number {
-  return readFixed32(bytes, at + PREFIX.length + TRACE_ID_AT + offset);
+  return readFixed32(bytes, at + PREFIX.length + TRACE_ID_AT + offset) | 0;
 }
 
 /** Where the header's span id stands. */

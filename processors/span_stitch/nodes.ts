@@ -47,7 +47,7 @@ function hashOf(low: number, high: number): number {
   return mixed ^ (mixed >>> 15);
 }
 
-function grown<T extends Uint8Array | Uint32Array | Int32Array | Float64Array>(to: T, from: T): T {
+function grown<T extends Uint8Array | Int32Array | Float64Array>(to: T, from: T): T {
   to.set(from);
   return to;
 }
@@ -58,8 +58,8 @@ function grown<T extends Uint8Array | Uint32Array | Int32Array | Float64Array>(t
  * bound. Rows below one parent are a doubly linked list.
  */
 export class Nodes {
-  idLow: Uint32Array = new Uint32Array(ROWS_FIRST);
-  idHigh: Uint32Array = new Uint32Array(ROWS_FIRST);
+  idLow: Int32Array = new Int32Array(ROWS_FIRST);
+  idHigh: Int32Array = new Int32Array(ROWS_FIRST);
   state: Uint8Array = new Uint8Array(ROWS_FIRST);
   waits: Uint8Array = new Uint8Array(ROWS_FIRST);
   flags: Uint8Array = new Uint8Array(ROWS_FIRST);
@@ -73,16 +73,16 @@ export class Nodes {
   previousChild: Int32Array = new Int32Array(ROWS_FIRST);
   /** Trace row. Before the span is settled: the trace that a descendant asks for, or 0. */
   trace: Int32Array = new Int32Array(ROWS_FIRST);
-  parentLow: Uint32Array = new Uint32Array(ROWS_FIRST);
-  parentHigh: Uint32Array = new Uint32Array(ROWS_FIRST);
+  parentLow: Int32Array = new Int32Array(ROWS_FIRST);
+  parentHigh: Int32Array = new Int32Array(ROWS_FIRST);
   /** The server span whose request it belongs to (client spans), by which evidence, percent. */
-  originLow: Uint32Array = new Uint32Array(ROWS_FIRST);
-  originHigh: Uint32Array = new Uint32Array(ROWS_FIRST);
+  originLow: Int32Array = new Int32Array(ROWS_FIRST);
+  originHigh: Int32Array = new Int32Array(ROWS_FIRST);
   originEvidence: Uint8Array = new Uint8Array(ROWS_FIRST);
   originPercent: Uint8Array = new Uint8Array(ROWS_FIRST);
   /** Hash of process and trace context, 0 without. */
-  contextLow: Uint32Array = new Uint32Array(ROWS_FIRST);
-  contextHigh: Uint32Array = new Uint32Array(ROWS_FIRST);
+  contextLow: Int32Array = new Int32Array(ROWS_FIRST);
+  contextHigh: Int32Array = new Int32Array(ROWS_FIRST);
   startNs: Float64Array = new Float64Array(ROWS_FIRST);
   endNs: Float64Array = new Float64Array(ROWS_FIRST);
   /** Where the span's bytes are: source, after its ids, at its key, its end. */
@@ -249,8 +249,8 @@ export class Nodes {
 
   #grow(): void {
     const rows = this.state.length * 2;
-    this.idLow = grown(new Uint32Array(rows), this.idLow);
-    this.idHigh = grown(new Uint32Array(rows), this.idHigh);
+    this.idLow = grown(new Int32Array(rows), this.idLow);
+    this.idHigh = grown(new Int32Array(rows), this.idHigh);
     this.state = grown(new Uint8Array(rows), this.state);
     this.waits = grown(new Uint8Array(rows), this.waits);
     this.flags = grown(new Uint8Array(rows), this.flags);
@@ -261,14 +261,14 @@ export class Nodes {
     this.nextChild = grown(new Int32Array(rows), this.nextChild);
     this.previousChild = grown(new Int32Array(rows), this.previousChild);
     this.trace = grown(new Int32Array(rows), this.trace);
-    this.parentLow = grown(new Uint32Array(rows), this.parentLow);
-    this.parentHigh = grown(new Uint32Array(rows), this.parentHigh);
-    this.originLow = grown(new Uint32Array(rows), this.originLow);
-    this.originHigh = grown(new Uint32Array(rows), this.originHigh);
+    this.parentLow = grown(new Int32Array(rows), this.parentLow);
+    this.parentHigh = grown(new Int32Array(rows), this.parentHigh);
+    this.originLow = grown(new Int32Array(rows), this.originLow);
+    this.originHigh = grown(new Int32Array(rows), this.originHigh);
     this.originEvidence = grown(new Uint8Array(rows), this.originEvidence);
     this.originPercent = grown(new Uint8Array(rows), this.originPercent);
-    this.contextLow = grown(new Uint32Array(rows), this.contextLow);
-    this.contextHigh = grown(new Uint32Array(rows), this.contextHigh);
+    this.contextLow = grown(new Int32Array(rows), this.contextLow);
+    this.contextHigh = grown(new Int32Array(rows), this.contextHigh);
     this.startNs = grown(new Float64Array(rows), this.startNs);
     this.endNs = grown(new Float64Array(rows), this.endNs);
     this.source = grown(new Int32Array(rows), this.source);

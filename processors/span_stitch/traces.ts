@@ -8,7 +8,7 @@ function mix(value: number): number {
   let mixed = value;
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-  return (mixed ^ (mixed >>> 16)) >>> 0;
+  return mixed ^ (mixed >>> 16);
 }
 
 /**
@@ -17,10 +17,10 @@ function mix(value: number): number {
  */
 export class Traces {
   /** Four words a trace, little-endian, as they stand in the span. */
-  words: Uint32Array = new Uint32Array(ROWS_FIRST * WORDS);
+  words: Int32Array = new Int32Array(ROWS_FIRST * WORDS);
   /** Our spans sent in it. */
-  spans: Uint32Array = new Uint32Array(ROWS_FIRST);
-  #references: Uint32Array = new Uint32Array(ROWS_FIRST);
+  spans: Int32Array = new Int32Array(ROWS_FIRST);
+  #references: Int32Array = new Int32Array(ROWS_FIRST);
   #rows = 1;
   #free: number[] = [];
 
@@ -54,12 +54,7 @@ export class Traces {
     const seed = Math.imul(salt, 0x9e3779b1);
     const a = mix(idLow ^ seed ^ 0x42acc572);
     const b = mix(idHigh ^ a ^ 0x9e3779b9);
-    return this.create(
-      a ^ mix(b + 0x7f4a7c15),
-      b,
-      mix(idLow + b),
-      (mix(idHigh ^ (a + seed)) | 1) >>> 0,
-    );
+    return this.create(a ^ mix(b + 0x7f4a7c15), b, mix(idLow + b), mix(idHigh ^ (a + seed)) | 1);
   }
 
   equal(one: number, other: number): boolean {
@@ -83,11 +78,11 @@ export class Traces {
 
   #grow(): void {
     const rows = this.spans.length * 2;
-    const words = new Uint32Array(rows * WORDS);
+    const words = new Int32Array(rows * WORDS);
     words.set(this.words);
-    const spans = new Uint32Array(rows);
+    const spans = new Int32Array(rows);
     spans.set(this.spans);
-    const references = new Uint32Array(rows);
+    const references = new Int32Array(rows);
     references.set(this.#references);
     this.words = words;
     this.spans = spans;
