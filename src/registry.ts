@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { factory as forwardConnector } from "../connectors/forward/factory.ts";
 import { factory as debugExporter } from "../exporters/debug/factory.ts";
 import { factory as fileExporter } from "../exporters/file/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
@@ -19,6 +20,7 @@ export const FACTORIES: readonly Factory[] = [
   memoryLimiterProcessor,
   spanStitchProcessor,
   batchProcessor,
+  forwardConnector,
   debugExporter,
   fileExporter,
   nopExporter,

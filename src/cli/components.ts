@@ -22,7 +22,7 @@ export function componentsText(factories: readonly Factory[], version: string): 
     receivers: list("receiver"),
     processors: list("processor"),
     exporters: list("exporter"),
-    connectors: [],
+    connectors: list("connector"),
     extensions: list("extension"),
     providers: ["env", "file", "yaml"].map((scheme) => ({
       scheme,
@@ -33,6 +33,16 @@ export function componentsText(factories: readonly Factory[], version: string): 
 
 function stabilityOf(factory: Factory): Record<string, string> {
   const level = factory.stability.charAt(0).toUpperCase() + factory.stability.slice(1);
-  const signals: readonly string[] = factory.kind === "extension" ? ["extension"] : factory.signals;
-  return Object.fromEntries(signals.map((signal) => [signal, level]));
+  return Object.fromEntries(keysOf(factory).map((key) => [key, level]));
+}
+
+function keysOf(factory: Factory): readonly string[] {
+  switch (factory.kind) {
+    case "extension":
+      return ["extension"];
+    case "connector":
+      return factory.pairs.map(({ from, to }) => `${from}-to-${to}`);
+    default:
+      return factory.signals;
+  }
 }

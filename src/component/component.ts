@@ -72,6 +72,23 @@ export interface ExporterSettings extends Settings {
   readonly signal: Signal;
 }
 
+/** The signal of the pipelines that a connector takes from, and of those that it gives to. */
+export interface SignalPair {
+  readonly from: Signal;
+  readonly to: Signal;
+}
+
+export interface ConnectorSettings extends Settings, SignalPair {}
+
+/** One instance an id and pair of signals: the end of some pipelines and the start of others. */
+export interface Connector extends Component {
+  /**
+   * Subscribed once. Must pass completion on, after flushing what it holds. A batch that is not
+   * passed on has its receipt settled here.
+   */
+  connect(input: Observable<Batch>): Observable<Batch>;
+}
+
 export interface Extension extends Component {
   /** Called when all pipelines run. */
   pipelinesReady?(): void;
@@ -104,11 +121,21 @@ export interface ExporterFactory<Config = unknown> extends FactoryBase<Config> {
   readonly signals: readonly Signal[];
   create(settings: ExporterSettings, config: Config): Exporter;
 }
+export interface ConnectorFactory<Config = unknown> extends FactoryBase<Config> {
+  readonly kind: "connector";
+  readonly pairs: readonly SignalPair[];
+  create(settings: ConnectorSettings, config: Config): Connector;
+}
 export interface ExtensionFactory<Config = unknown> extends FactoryBase<Config> {
   readonly kind: "extension";
   create(settings: Settings, config: Config): Extension;
 }
-export type Factory = ReceiverFactory | ProcessorFactory | ExporterFactory | ExtensionFactory;
+export type Factory =
+  | ReceiverFactory
+  | ProcessorFactory
+  | ExporterFactory
+  | ConnectorFactory
+  | ExtensionFactory;
 
 /**
  * Forgets the configuration's type, so that a factory fits the registry: the engine only hands
@@ -122,6 +149,9 @@ export function defineProcessor<C>(factory: ProcessorFactory<C>): ProcessorFacto
 }
 export function defineExporter<C>(factory: ExporterFactory<C>): ExporterFactory {
   return factory as unknown as ExporterFactory;
+}
+export function defineConnector<C>(factory: ConnectorFactory<C>): ConnectorFactory {
+  return factory as unknown as ConnectorFactory;
 }
 export function defineExtension<C>(factory: ExtensionFactory<C>): ExtensionFactory {
   return factory as unknown as ExtensionFactory;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {
+  ConnectorFactory,
   ExporterFactory,
   ExtensionFactory,
   Factory,
@@ -25,8 +26,10 @@ export interface PipelineConfig {
   /** `traces` or `traces/name`. */
   readonly id: string;
   readonly signal: Signal;
+  /** Ids of receivers and connectors. */
   readonly receivers: readonly string[];
   readonly processors: readonly string[];
+  /** Ids of exporters and connectors. */
   readonly exporters: readonly string[];
 }
 
@@ -35,6 +38,7 @@ export interface AgentConfig {
   readonly receivers: ReadonlyMap<string, Configured<ReceiverFactory>>;
   readonly processors: ReadonlyMap<string, Configured<ProcessorFactory>>;
   readonly exporters: ReadonlyMap<string, Configured<ExporterFactory>>;
+  readonly connectors: ReadonlyMap<string, Configured<ConnectorFactory>>;
   readonly extensions: ReadonlyMap<string, Configured<ExtensionFactory>>;
   readonly service: {
     /** Ids, in the order of the configuration. */

@@ -10,7 +10,7 @@ import type { Warning } from "./providers.ts";
 
 export interface SectionInputs<F extends Factory> {
   readonly root: ConfigNode;
-  /** `receivers`, `processors`, `exporters` or `extensions`. */
+  /** `receivers`, `processors`, `exporters`, `connectors` or `extensions`. */
   readonly section: string;
   readonly factories: readonly F[];
   readonly problems: Problem[];

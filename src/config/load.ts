@@ -2,6 +2,7 @@
 import type { Factory } from "../component/component.ts";
 import type { AgentConfig, Configured } from "./agent-config.ts";
 import { parseSection } from "./components-section.ts";
+import { checkConnectors } from "./connectors.ts";
 import { expandNode } from "./expand.ts";
 import { type ConfigNode, childOf, emptyMap, locate, locateKey, mergeNodes } from "./node.ts";
 import { ConfigError, type Problem } from "./problem.ts";
@@ -81,13 +82,14 @@ function parseAgentConfig(
   const receivers = read("receivers", (factory) => factory.kind === "receiver");
   const processors = read("processors", (factory) => factory.kind === "processor");
   const exporters = read("exporters", (factory) => factory.kind === "exporter");
+  const connectors = read("connectors", (factory) => factory.kind === "connector");
   const extensions = read("extensions", (factory) => factory.kind === "extension");
   const service = parseService(
     root,
     {
-      receivers: new Set(receivers.keys()),
+      receivers: new Set([...receivers.keys(), ...connectors.keys()]),
       processors: new Set(processors.keys()),
-      exporters: new Set(exporters.keys()),
+      exporters: new Set([...exporters.keys(), ...connectors.keys()]),
       extensions: new Set(extensions.keys()),
     },
     problems,
@@ -97,10 +99,12 @@ function parseAgentConfig(
     receivers: present(receivers),
     processors: present(processors),
     exporters: present(exporters),
+    connectors: present(connectors),
     extensions: present(extensions),
     service,
   };
   checkSignals(root, config, problems);
+  checkConnectors(root, config, problems);
   return config;
 }
 
@@ -123,11 +127,6 @@ function checkTopLevel(root: ConfigNode, problems: Problem[]): void {
     if (!isEmpty) continue;
     const message = `no ${kind} configuration specified in config. Add ${kind}s:`;
     problems.push({ at: undefined, path: [], message });
-  }
-  const connectors = childOf(root, "connectors");
-  if (connectors?.kind === "map" && connectors.entries.size > 0) {
-    const message = "connectors are not supported yet. Remove them";
-    problems.push({ at: locateKey(root, ["connectors"]), path: ["connectors"], message });
   }
 }
 

@@ -31,7 +31,7 @@ export function printableConfig(config: AgentConfig, options: PrintOptions): Pla
     receivers: section(config.receivers),
     processors: section(config.processors),
     exporters: section(config.exporters),
-    connectors: {},
+    connectors: section(config.connectors),
     extensions: section(config.extensions),
     service: {
       telemetry: withDefaults(telemetrySchema, telemetryInput, options) ?? {},

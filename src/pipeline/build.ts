@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Observable } from "rxjs";
 import type {
+  Component,
+  ConnectorSettings,
   Exporter,
   Extension,
   Factory,
   PipelineSettings,
-  Processor,
   Receiver,
   Settings,
 } from "../component/component.ts";
 import { AgentError, messageOf } from "../component/errors.ts";
 import type { Fields, Telemetry } from "../component/telemetry.ts";
 import type { AgentConfig, Configured, PipelineConfig } from "../config/agent-config.ts";
+import { type ConnectorUse, connectorUses } from "../config/connectors.ts";
 import type { Signal } from "../model/batch.ts";
+import { ConnectorNode } from "./connector-node.ts";
 import { allReady } from "./demand.ts";
 import { type ExporterStage, Pipeline, type ProcessorStage } from "./pipeline.ts";
 import { ReceiverOutlet } from "./receiver-outlet.ts";
@@ -37,9 +41,11 @@ export interface Stage<C> {
 export interface Built {
   readonly extensions: readonly Stage<Extension>[];
   readonly exporters: readonly Stage<Exporter>[];
-  readonly processors: readonly Stage<Processor>[];
+  /** Processors and connectors, in the order in which data meets them. */
+  readonly processors: readonly Stage<Component>[];
   readonly receivers: readonly Stage<Receiver>[];
-  readonly pipelines: readonly Pipeline[];
+  /** What holds data, in the order in which it is flushed: what feeds another comes before it. */
+  readonly flow: readonly (Pipeline | ConnectorNode)[];
   readonly outlets: readonly ReceiverOutlet[];
 }
 
@@ -51,15 +57,28 @@ interface BuiltPipeline {
   readonly config: PipelineConfig;
   readonly pipeline: Pipeline;
   readonly processors: readonly ProcessorStage[];
-  readonly exporters: readonly ExporterStage[];
+  /** Is there room in all that is reached from here? */
+  readonly ready: Observable<boolean>;
+}
+
+interface BuiltConnector {
+  readonly node: ConnectorNode;
+  readonly stage: Stage<Component>;
 }
 
 class Builder {
   readonly #inputs: BuildInputs;
   readonly #exporters = new Map<string, Stage<Exporter>>();
+  readonly #uses: readonly ConnectorUse[];
+  readonly #pipelines = new Map<PipelineConfig, BuiltPipeline>();
+  readonly #connectors = new Map<ConnectorUse, BuiltConnector>();
+  /** Filled from the ends: what a part feeds is there before it. */
+  readonly #stages: Stage<Component>[] = [];
+  readonly #flow: (Pipeline | ConnectorNode)[] = [];
 
   constructor(inputs: BuildInputs) {
     this.#inputs = inputs;
+    this.#uses = connectorUses(inputs.config);
   }
 
   build(): Built {
@@ -67,10 +86,13 @@ class Builder {
     const extensions = withExtensions
       ? config.service.extensions.map((id) => this.#extension(id))
       : [];
-    const built = config.service.pipelines.map((pipeline) => this.#pipeline(pipeline));
+    // From the last, so that `toReversed` gives the order of the configuration again.
+    for (const pipeline of config.service.pipelines.toReversed()) this.#pipeline(pipeline);
+    const built = [...this.#pipelines.values()].toReversed();
     const receivers: Stage<Receiver>[] = [];
     const outlets: ReceiverOutlet[] = [];
     for (const id of new Set(config.service.pipelines.flatMap((pipeline) => pipeline.receivers))) {
+      if (config.connectors.has(id)) continue;
       const made = this.#receiver(id, built);
       receivers.push(made.stage);
       outlets.push(...made.outlets);
@@ -78,15 +100,9 @@ class Builder {
     return {
       extensions,
       exporters: [...this.#exporters.values()],
-      processors: built.flatMap(({ processors }) =>
-        processors.map(({ settings, processor }) => ({
-          id: settings.id,
-          kind: "processor",
-          component: processor,
-        })),
-      ),
+      processors: this.#stages.toReversed(),
       receivers,
-      pipelines: built.map(({ pipeline }) => pipeline),
+      flow: this.#flow.toReversed(),
       outlets,
     };
   }
@@ -98,11 +114,11 @@ class Builder {
     return { id, kind: "extension", component };
   }
 
+  /** Built once, after all that it feeds. The configuration has no cycles. */
   #pipeline(config: PipelineConfig): BuiltPipeline {
-    const exporters = config.exporters.map((id) => ({
-      id,
-      exporter: this.#exporter(id, config.signal).component,
-    }));
+    const known = this.#pipelines.get(config);
+    if (known !== undefined) return known;
+    const exporters = config.exporters.flatMap((id) => this.#ends(id, config));
     const processors = config.processors.map((id) => this.#processor(id, config));
     const settings: PipelineSettings = {
       ...this.#settings(config.id, "pipeline", {}),
@@ -111,7 +127,57 @@ class Builder {
     };
     const { onBroken } = this.#inputs;
     const pipeline = new Pipeline({ settings, processors, exporters, onBroken });
-    return { config, pipeline, processors, exporters };
+    const ready = allReady([
+      ...new Set(exporters.map(({ exporter }) => exporter.ready)),
+      ...processors.map(({ processor }) => processor.ready).filter((flag) => flag !== undefined),
+    ]);
+    const built = { config, pipeline, processors, ready };
+    this.#pipelines.set(config, built);
+    this.#flow.push(pipeline);
+    for (const { settings, processor } of processors.toReversed()) {
+      this.#stages.push({ id: settings.id, kind: "processor", component: processor });
+    }
+    return built;
+  }
+
+  /** What takes a pipeline's batches under this id: an exporter, or a connector's instances. */
+  #ends(id: string, pipeline: PipelineConfig): ExporterStage[] {
+    if (!this.#inputs.config.connectors.has(id)) {
+      const { component } = this.#exporter(id, pipeline.signal);
+      return [{ id, kind: "exporter", exporter: component }];
+    }
+    return this.#uses
+      .filter((use) => use.id === id && use.sources.includes(pipeline))
+      .map((use) => ({ id, kind: "connector", exporter: this.#connector(use).node }));
+  }
+
+  #connector(use: ConnectorUse): BuiltConnector {
+    const known = this.#connectors.get(use);
+    if (known !== undefined) return known;
+    const { id, from, to } = use;
+    const targets = use.targets
+      .toReversed()
+      .map((target) => this.#pipeline(target))
+      .toReversed();
+    const { factory, config } = configured(this.#inputs.config.connectors, id);
+    const settings: ConnectorSettings = {
+      ...this.#settings(id, "connector", { "otelcol.signal": from, "otelcol.signal.output": to }),
+      from,
+      to,
+    };
+    const connector = guarded("connector", id, () => factory.create(settings, config));
+    const node = new ConnectorNode({
+      settings,
+      connector,
+      targets: targets.map(({ pipeline }) => pipeline),
+      ready: allReady(targets.map(({ ready }) => ready)),
+      onBroken: this.#inputs.onBroken,
+    });
+    const built = { node, stage: { id, kind: "connector", component: connector } };
+    this.#connectors.set(use, built);
+    this.#flow.push(node);
+    this.#stages.push(built.stage);
+    return built;
   }
 
   #exporter(id: string, signal: Signal): Stage<Exporter> {
@@ -149,16 +215,10 @@ class Builder {
     const { factory, config } = configured(this.#inputs.config.receivers, id);
     const reached = built.filter((pipeline) => pipeline.config.receivers.includes(id));
     const signals = new Set(reached.map((pipeline) => pipeline.config.signal));
-    const exporters = new Set(reached.flatMap((pipeline) => pipeline.exporters).map(exporterOf));
-    const processors = reached.flatMap((pipeline) => pipeline.processors);
-    const ready = [
-      ...[...exporters].map((exporter) => exporter.ready),
-      ...processors.map(({ processor }) => processor.ready).filter((flag) => flag !== undefined),
-    ];
     const settings = {
       ...this.#settings(id, "receiver", {}),
       signals,
-      demand: allReady(ready),
+      demand: allReady(reached.map(({ ready }) => ready)),
     };
     const receiver = guarded("receiver", id, () => factory.create(settings, config));
     const outlets = [...signals].map(
@@ -184,10 +244,6 @@ class Builder {
     });
     return { id, telemetry, buildInfo: this.#inputs.buildInfo };
   }
-}
-
-function exporterOf(stage: ExporterStage): Exporter {
-  return stage.exporter;
 }
 
 function configured<F extends Factory>(

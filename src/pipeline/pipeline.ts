@@ -14,7 +14,8 @@ export interface ProcessorStage {
 }
 export interface ExporterStage {
   readonly id: string;
-  readonly exporter: Exporter;
+  readonly kind: "exporter" | "connector";
+  readonly exporter: Pick<Exporter, "accept" | "ready">;
 }
 
 export interface PipelineInputs {
@@ -40,12 +41,18 @@ export class Pipeline {
     const { telemetry, signal } = inputs.settings;
     this.#log = new ThrottledLog(telemetry.logger);
     const { name, unit } = itemName(signal);
-    this.#refused = inputs.exporters.map(({ id }) =>
-      telemetry.counter(
-        `otelcol_exporter_enqueue_failed_${name}`,
-        { description: `Number of ${name} failed to be added to the sending queue.`, unit },
-        { exporter: id },
-      ),
+    this.#refused = inputs.exporters.map(({ id, kind }) =>
+      kind === "exporter"
+        ? telemetry.counter(
+            `otelcol_exporter_enqueue_failed_${name}`,
+            { description: `Number of ${name} failed to be added to the sending queue.`, unit },
+            { exporter: id },
+          )
+        : telemetry.counter(
+            `backstitch_connector_failed_${name}`,
+            { description: `Number of ${name} lost because a connector failed on them.`, unit },
+            { connector: id },
+          ),
     );
   }
 
@@ -92,16 +99,17 @@ export class Pipeline {
   #offer(at: number, batch: Batch): void {
     const stage = this.#inputs.exporters[at];
     if (stage === undefined) return;
-    let message = `exporter "${stage.id}": sending queue is full`;
+    let message = `${stage.kind} "${stage.id}": sending queue is full`;
     let retryable = true;
     try {
       if (stage.exporter.accept(batch)) return;
     } catch (error) {
-      message = `exporter "${stage.id}" failed: ${messageOf(error)}`;
+      message = `${stage.kind} "${stage.id}" failed: ${messageOf(error)}`;
       retryable = false;
-      this.#log.write("error", "Exporter failed. Dropping the batch.", {
+      const what = stage.kind === "exporter" ? "Exporter" : "Connector";
+      this.#log.write("error", `${what} failed. Dropping the batch.`, {
         error: messageOf(error),
-        exporter: stage.id,
+        [stage.kind]: stage.id,
         dropped_items: batch.items,
       });
     }

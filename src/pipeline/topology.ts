@@ -19,8 +19,8 @@ interface Named {
 }
 
 /**
- * Every component of a configuration, connected. Starts extensions, exporters, processors and
- * receivers in this order; shuts down the other way, and completion flushes what processors hold.
+ * Every component of a configuration, connected. Starts extensions, exporters, processors with
+ * connectors, and receivers in this order; shuts down the other way, and completion flushes what processors hold.
  */
 export class Topology {
   readonly #built: Built;
@@ -39,8 +39,8 @@ export class Topology {
 
   /** Rejects with the first component that cannot start; the caller then calls `shutdown`. */
   async start(): Promise<void> {
-    const { pipelines, outlets, extensions, exporters, processors, receivers } = this.#built;
-    for (const pipeline of pipelines) pipeline.wire();
+    const { flow, outlets, extensions, exporters, processors, receivers } = this.#built;
+    for (const part of flow) part.wire();
     for (const outlet of outlets) this.#subscriptions.push(outlet.wire());
     const host: Host = {
       extension: (id) => this.#extensions.get(id),
@@ -70,14 +70,10 @@ export class Topology {
   }
 
   async #stop(signal: AbortSignal): Promise<void> {
-    const { pipelines, extensions, exporters, processors, receivers } = this.#built;
+    const { flow, extensions, exporters, processors, receivers } = this.#built;
     await this.#stopAll(receivers, signal);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    await this.#within(
-      Promise.all(pipelines.map((pipeline) => pipeline.complete())),
-      signal,
-      "The pipelines did not flush in time",
-    );
+    await this.#within(flush(flow), signal, "The pipelines did not flush in time");
     await this.#stopAll(processors, signal);
     await this.#stopAll(exporters, signal);
     if (extensions.length > 0) this.#logger.info("Stopping extensions...");
@@ -125,6 +121,11 @@ export class Topology {
       signal.removeEventListener("abort", onAbort);
     }
   }
+}
+
+/** One after the other: what a part gives out at its end goes into those behind it. */
+async function flush(flow: Built["flow"]): Promise<void> {
+  for (const part of flow) await part.complete();
 }
 
 async function startOne(named: Named, host: Host, what: string): Promise<void> {

@@ -49,6 +49,7 @@ function plainConfig(config: AgentConfig): unknown {
     receivers: bodies(config.receivers),
     processors: bodies(config.processors),
     exporters: bodies(config.exporters),
+    connectors: bodies(config.connectors),
     extensions: bodies(config.extensions),
     service: config.service,
   };

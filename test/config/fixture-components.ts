@@ -3,6 +3,7 @@
 import { BehaviorSubject, NEVER } from "rxjs";
 import { z } from "zod";
 import {
+  defineConnector,
   defineExporter,
   defineExtension,
   defineProcessor,
@@ -93,6 +94,25 @@ const nothing = defineExporter({
   create: () => ({ ...idle, accept: () => true, ready: new BehaviorSubject(true) }),
 });
 
+const link = defineConnector({
+  kind: "connector",
+  type: "link",
+  stability: "beta",
+  pairs: [{ from: "traces", to: "traces" }],
+  configSchema: z.strictObject({}),
+  create: () => ({ ...idle, connect: (input) => input }),
+});
+
+/** Has the name of an exporter, so that ids can be ambiguous. */
+const twin = defineConnector({
+  kind: "connector",
+  type: "nothing",
+  stability: "beta",
+  pairs: [{ from: "traces", to: "traces" }],
+  configSchema: z.strictObject({}),
+  create: () => ({ ...idle, connect: (input) => input }),
+});
+
 const helper = defineExtension({
   kind: "extension",
   type: "helper",
@@ -101,4 +121,4 @@ const helper = defineExtension({
   create: () => idle,
 });
 
-export const FIXTURES: readonly Factory[] = [source, pass, sink, nothing, helper];
+export const FIXTURES: readonly Factory[] = [source, pass, sink, nothing, link, twin, helper];

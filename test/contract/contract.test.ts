@@ -86,6 +86,11 @@ function create(factory: Factory): Component {
       return factory.create({ ...settings, signal: "traces", pipelineId: "traces" }, result.value);
     case "exporter":
       return factory.create({ ...settings, signal: "traces" }, result.value);
+    case "connector": {
+      const [pair] = factory.pairs;
+      assert.ok(pair !== undefined);
+      return factory.create({ ...settings, ...pair }, result.value);
+    }
     case "extension":
       return factory.create(settings, result.value);
   }
