@@ -9,7 +9,7 @@ import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-ho
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-import { SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 
 const { values: options } = parseArgs({
   options: {
@@ -21,7 +21,10 @@ const { values: options } = parseArgs({
 const provider = new TracerProvider({
   resource: resourceFromAttributes({ "service.name": "instrumented" }),
   spanProcessors: [
-    new SimpleSpanProcessor({ exporter: new OTLPTraceExporter({ url: options.otlp }) }),
+    new BatchSpanProcessor({
+      exporter: new OTLPTraceExporter({ url: options.otlp }),
+      scheduledDelayMillis: 100,
+    }),
   ],
 });
 trace.setGlobalTracerProvider(provider);

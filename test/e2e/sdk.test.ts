@@ -14,6 +14,7 @@ import { buildStock, stock } from "../support/services.ts";
 const REQUESTS = 20;
 /** The SDK's two and our client and two server spans. */
 const SPANS_PER_TRACE = 5;
+const CLOCKS_DIFFER_NS_MAX = 5_000_000n;
 
 function byTrace(spans: readonly FlatSpan[]): ReadonlyMap<string, readonly FlatSpan[]> {
   return Map.groupBy(spans, (span) => span.traceId);
@@ -69,6 +70,16 @@ test("an application's own spans and ours are one trace", async () => {
     const client = only(spans, { service: "instrumented", kind: "client", ours: true });
     const server = only(spans, { service: "stock", kind: "server", ours: true });
     assert.equal(client.parentSpanId, sdkClient.spanId);
+    assert.equal(client.attributes.get("stitch.evidence"), "trace_header");
     assert.equal(server.parentSpanId, client.spanId);
+    assert.equal(server.attributes.get("stitch.evidence"), "byte_name");
+    // The request came without a header: our span of it joins the trace that the SDK began.
+    const incoming = only(spans, { service: "instrumented", kind: "server", ours: true });
+    const handled = only(spans, { service: "instrumented", kind: "server", ours: false });
+    assert.equal(incoming.parentSpanId, "");
+    assert.equal(sdkClient.parentSpanId, handled.spanId);
+    // Both clocks are the system's; the SDK's counts in milliseconds.
+    assert.ok(incoming.startNs - handled.startNs < CLOCKS_DIFFER_NS_MAX);
+    assert.ok(handled.startNs - client.startNs < CLOCKS_DIFFER_NS_MAX);
   }
 });
