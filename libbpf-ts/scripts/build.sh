@@ -42,7 +42,7 @@ up_to_date && exit 0
 
 echo "libbpf-ts: building the native addon (about 30 seconds the first time)" >&2
 cd "$native"
-cargo build --release --locked --quiet
+cargo build --release --locked --quiet ${LIBBPF_TS_FEATURES:+--features "$LIBBPF_TS_FEATURES"}
 
 # A rename, because a process that has the old file mapped must keep the old one.
 cp "$CARGO_TARGET_DIR/release/liblibbpf_ts.so" "$addon.new"

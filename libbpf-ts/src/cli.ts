@@ -17,6 +17,9 @@ const USAGE = `libbpf-ts: eBPF for TypeScript
       --header TEXT      the first line, a licence for instance
       --import FROM      where the generated code imports libbpf-ts from
 
+  libbpf-ts build
+      Builds the native addon from source, where there is no prebuilt one: needs Rust, libelf, zlib.
+
   libbpf-ts doctor [--json]
       What this kernel has and allows, and what to do about the rest. Ends with 1 when programs
       cannot be loaded at all.

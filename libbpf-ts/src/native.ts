@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
@@ -338,23 +339,38 @@ export interface ProgramInfo {
   readonly recursionMisses: number;
 }
 
+/** `gnu` or `musl`: by which C library Node itself was built. */
+function libcKind(): "gnu" | "musl" {
+  const report = process.report.getReport();
+  const header = "header" in report ? report.header : undefined;
+  const isGnu = typeof header === "object" && header !== null && "glibcVersionRuntime" in header;
+  return isGnu ? "gnu" : "musl";
+}
+
 /**
- * Relies on: the file beside it was built from this version of `native/src`, whose declarations
- * `NativeModule` repeats.
+ * The addon that was built here, else the prebuilt one of this platform's package. Relies on: either
+ * was built from this version of `native/src`, whose declarations `NativeModule` repeats.
  */
 function unsafeLoadNative(): NativeModule {
-  const path = fileURLToPath(new URL("../native/libbpf_ts.node", import.meta.url));
+  const local = fileURLToPath(new URL("../native/libbpf_ts.node", import.meta.url));
+  const load = createRequire(import.meta.url);
+  let cause: unknown;
   try {
-    return createRequire(import.meta.url)(path) as NativeModule;
-  } catch (cause) {
-    throw new BpfError({
-      code: "ADDON",
-      message:
-        "libbpf-ts: the native addon cannot be loaded. " +
-        "Build it with `npm run build` in the libbpf-ts package (needs Rust, libelf and zlib).",
-      cause,
-    });
+    if (existsSync(local)) {
+      return load(local) as NativeModule;
+    }
+    return load(`libbpf-ts-linux-${process.arch}-${libcKind()}`) as NativeModule;
+  } catch (error) {
+    cause = error;
   }
+  throw new BpfError({
+    code: "ADDON",
+    message:
+      "libbpf-ts: the native addon cannot be loaded, and there is no prebuilt one for " +
+      `${process.platform} ${process.arch}. Build it with \`npx libbpf-ts build\` (needs Rust, ` +
+      `libelf and zlib). ${cause instanceof Error ? cause.message.split("\n")[0] : ""}`,
+    cause,
+  });
 }
 
 export const native: NativeModule = unsafeLoadNative();

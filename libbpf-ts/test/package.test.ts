@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { writeReference } from "../scripts/reference.ts";
+import { buildObjects, objectPath } from "./support.ts";
+
+buildObjects();
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const PLATFORM = `${process.arch}-gnu`;
+
+function run(command: string, words: readonly string[], cwd: string): string {
+  return execFileSync(command, [...words], { cwd, encoding: "utf8", stdio: "pipe" });
+}
+
+function stage(words: readonly string[]): string {
+  return run(process.execPath, ["scripts/stage.ts", ...words], ROOT).trim();
+}
+
+/** Packs a staged folder; the archive's path and the files in it. */
+function pack(
+  folder: string,
+  into: string,
+): { readonly archive: string; readonly files: string[] } {
+  const said = run("npm", ["pack", "--ignore-scripts", "--pack-destination", into], folder);
+  const archive = join(into, said.trim().split("\n").at(-1) ?? "");
+  const files = run("tar", ["tzf", archive], into).trim().split("\n");
+  return { archive, files: files.map((each) => each.replace("package/", "")) };
+}
+
+test("the reference is what the docstrings say", () => {
+  const path = join(ROOT, "docs/api.md");
+  if (process.env["UPDATE_GOLDENS"] === "1") {
+    writeFileSync(path, writeReference());
+  }
+  assert.equal(writeReference(), readFileSync(path, "utf8"), "run: npm run reference");
+});
+
+test("the packed package works from inside a node_modules, compiled, typed and with its bin", () => {
+  const folder = mkdtempSync(join(tmpdir(), "libbpf-ts-pack-"));
+  try {
+    const main = pack(stage([]), folder);
+    const needed = [
+      ...["package.json", "README.md", "LICENSE", "CHANGELOG.md", "THIRD_PARTY.md", "docs/api.md"],
+      ...["dist/index.js", "dist/index.d.ts", "bin/libbpf-ts.js", "scripts/build.sh"],
+      ...["native/Cargo.lock", "native/src/lib.rs", "include/bpf/bpf_helpers.h"],
+      ...["examples/exec-snoop.ts", "examples/exec-snoop.bpf.c", "examples/bpf/kernel-types.h"],
+    ];
+    assert.deepEqual(
+      needed.filter((each) => !main.files.includes(each)),
+      [],
+    );
+    const unwanted = main.files.filter((each) =>
+      /\.test\.|\.node$|\.o$|^src\/|target\//.test(each),
+    );
+    assert.deepEqual(unwanted, []);
+    const platform = pack(stage(["--platform", PLATFORM]), folder);
+    assert.deepEqual(platform.files.sort(), [
+      "LICENSE",
+      "THIRD_PARTY.md",
+      "libbpf_ts.node",
+      "package.json",
+    ]);
+    useInstalled(folder, { main: main.archive, platform: platform.archive });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** Unpacks both as npm would, and uses the package as a stranger does. */
+function useInstalled(
+  folder: string,
+  archives: { readonly main: string; readonly platform: string },
+): void {
+  const modules = join(folder, "node_modules");
+  for (const [name, archive] of [
+    ["libbpf-ts", archives.main],
+    [`libbpf-ts-linux-${PLATFORM}`, archives.platform],
+  ] as const) {
+    mkdirSync(join(modules, name), { recursive: true });
+    run("tar", ["xzf", archive, "-C", join(modules, name), "--strip-components=1"], folder);
+  }
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
+  const object = JSON.stringify(objectPath("maps"));
+  const text = `
+    import { openObject, type BpfObject } from "libbpf-ts";
+    using object: BpfObject = openObject(${object});
+    const names: readonly string[] = object.programs.map((each) => each.name);
+    console.log(names.join());
+  `;
+  writeFileSync(join(folder, "use.ts"), text);
+  assert.equal(run(process.execPath, ["use.ts"], folder).trim(), "emit");
+  const compilerOptions = {
+    ...{ strict: true, module: "nodenext", target: "es2024", noEmit: true, skipLibCheck: false },
+    ...{ lib: ["es2024", "esnext.disposable"], types: ["node"] },
+    typeRoots: [join(ROOT, "../node_modules/@types")],
+  };
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ compilerOptions, files: ["use.ts"] }),
+  );
+  run(join(ROOT, "../node_modules/.bin/tsc"), ["-p", "."], folder);
+  const bin = join(modules, "libbpf-ts/bin/libbpf-ts.js");
+  const generated = run(process.execPath, [bin, "generate", objectPath("maps")], folder);
+  assert.match(generated, /export function decodeValue/);
+}
