@@ -29,6 +29,8 @@ import { describeMachine, residentMib, summarise } from "./support/machine.ts";
 /** Requests in flight at once: their spans come mixed, callees before callers. */
 const CONCURRENCY = 64;
 const REQUESTS_PER_CYCLE = 1024;
+/** Fewer in the run that looks at memory: they count, too. */
+const REQUESTS_PACED = 128;
 const SPANS_PER_REQUEST = 7;
 const PACE_SPANS_PER_SECOND = 20_000;
 
@@ -82,12 +84,12 @@ function requestSpans(first: number): readonly Owned[] {
 }
 
 /** Batches of one cycle of ids, made anew by `renewed` for the next cycles. */
-function encodeCycle(batchSpans: number): readonly Batch[] {
+function encodeCycle(batchSpans: number, requests: number): readonly Batch[] {
   const open: Owned[][] = [];
   const order: Owned[] = [];
-  for (let request = 0; request < REQUESTS_PER_CYCLE || open.length > 0; request++) {
-    if (request < REQUESTS_PER_CYCLE) open.push([...requestSpans(1 + request * 8)]);
-    while (open.length >= CONCURRENCY || (request >= REQUESTS_PER_CYCLE && open.length > 0)) {
+  for (let request = 0; request < requests || open.length > 0; request++) {
+    if (request < requests) open.push([...requestSpans(1 + request * 8)]);
+    while (open.length >= CONCURRENCY || (request >= requests && open.length > 0)) {
       const at = order.length % open.length;
       const next = open[at]?.shift();
       if (next === undefined) open.splice(at, 1);
@@ -161,7 +163,7 @@ function startSink(): Sink {
 }
 
 function measureSpeed(rounds: number): unknown {
-  const cycle = encodeCycle(512);
+  const cycle = encodeCycle(512, REQUESTS_PER_CYCLE);
   const sink = startSink();
   const spans = REQUESTS_PER_CYCLE * SPANS_PER_REQUEST;
   const cyclesPerRound = 20;
@@ -191,7 +193,7 @@ function measureSpeed(rounds: number): unknown {
 }
 
 async function measureMemory(seconds: number): Promise<unknown> {
-  const cycle = encodeCycle(80);
+  const cycle = encodeCycle(80, REQUESTS_PACED);
   const sink = startSink();
   globalThis.gc?.();
   const residentAtStart = residentMib(process.pid);

@@ -61,6 +61,6 @@ export const configSchema: z.ZodType<SpanStitchConfig> = z.strictObject({
     .int()
     .min(0)
     .max(4_000_000)
-    .default(131_072)
+    .default(100_000)
     .describe("Sent spans remembered at most, up to 4000000; the oldest are forgotten first."),
 });
