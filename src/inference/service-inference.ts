@@ -146,7 +146,7 @@ export class ServiceInference {
       child.parent = this.#parents[parent]?.call.id;
       const confidence = solution.confidence[index] ?? 0;
       links.push({ child: child.call.id, parent: child.parent, confidence });
-      this.#model.learnOrphan(parent === NONE);
+      if (parent !== NONE || confidence > 0.9) this.#model.learnOrphan(parent === NONE);
     }
     this.#learn(problem, solution, dueUs);
     this.#forget(dueUs);

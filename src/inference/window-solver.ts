@@ -22,8 +22,16 @@ export interface Solution {
 
 const START_TEMPERATURE = 4;
 const END_TEMPERATURE = 0.05;
-/** Sweeps end early by this factor where nothing is in doubt. */
+/** Proposals that give a child no parent. */
 const ORPHAN_SHARE = 0.05;
+/** Parts of at most so many parents are taken as they are when nothing moves in some sweeps. */
+const QUIET_PARENTS_MAX = 4;
+const QUIET_SWEEPS = 10;
+const USUAL_LOG = Math.log(0.1);
+const SHAKE_SWEEPS = 15;
+/** Share of the sweeps after which only children that moved are tried every time. */
+const SCOUT_SHARE = 0.25;
+const CALM_EVERY = 5;
 const NEAR_SHARE = 0.6;
 const NEAR_ONWARD = 0.6;
 const DEAL_SHARE = 0.15;
@@ -62,23 +70,46 @@ function solvePart(
     }
     return;
   }
+  if (isQuiet(state, free, part)) {
+    for (const child of free) {
+      solution.parent[child] = state.parentOf(child);
+      solution.sample[child] = state.parentOf(child);
+      solution.confidence[child] = 1 / (1 + state.doubtOf(child));
+    }
+    return;
+  }
   for (let sweep = 0; sweep < options.warmUpSweeps; sweep++) {
     state.sweep(free, START_TEMPERATURE ** (1 - sweep / options.warmUpSweeps));
   }
   state.countFrom(free);
-  for (let sweep = 0; sweep < options.sampleSweeps; sweep++) {
-    state.sweep(free, 1);
-    state.tick();
+  const scout = Math.ceil(options.sampleSweeps * SCOUT_SHARE);
+  for (let sweep = 0; sweep < scout; sweep++) state.sweepAndTick(free, 1);
+  const moving = free.filter((child) => state.hasMoved(child));
+  for (let sweep = scout; sweep < options.sampleSweeps; sweep++) {
+    state.sweepAndTick(sweep % CALM_EVERY === 0 ? free : moving, 1);
   }
-  for (const child of part.children) solution.sample[child] = state.parentOf(child);
+  for (const child of free) solution.sample[child] = state.parentOf(child);
   state.finishCounts(free);
   for (let sweep = 1; sweep <= options.coolSweeps; sweep++) {
-    state.sweep(free, END_TEMPERATURE ** (sweep / options.coolSweeps));
+    const temperature = END_TEMPERATURE ** (sweep / options.coolSweeps);
+    state.sweep(sweep % CALM_EVERY === 0 ? free : moving, temperature);
   }
   for (const child of free) {
     solution.parent[child] = state.parentOf(child);
     solution.confidence[child] = state.share(child, options.sampleSweeps);
   }
+}
+
+/** Whether a small part, shaken and settled, withstands all that is tried against it. */
+function isQuiet(state: JointState, free: readonly number[], part: Component): boolean {
+  if (part.parents.length > QUIET_PARENTS_MAX) return false;
+  for (let sweep = 0; sweep < SHAKE_SWEEPS; sweep++) {
+    state.sweep(free, START_TEMPERATURE ** (1 - sweep / SHAKE_SWEEPS));
+  }
+  for (let sweep = 0; sweep < QUIET_SWEEPS; sweep++) {
+    if (state.sweep(free, 1) > 0) return false;
+  }
+  return part.parents.every((parent) => state.isUsual(parent));
 }
 
 /**
@@ -95,6 +126,8 @@ class JointState {
   readonly #scores: Float64Array;
   #tick = 0;
   #counting = false;
+  #taken = 0;
+  readonly #doubt: Float64Array;
   readonly #since: Int32Array;
   readonly #visits: Map<number, number>[] = [];
   /** Children of each kind in order of start, and each child's place in its row. */
@@ -109,6 +142,7 @@ class JointState {
     this.#random = random;
     this.#assigned = new Int32Array(problem.kind.length).fill(NONE);
     this.#since = new Int32Array(problem.kind.length);
+    this.#doubt = new Float64Array(problem.kind.length);
     this.#lists = problem.parents.map(() => []);
     this.#scores = new Float64Array(problem.parents.length);
     this.#rank = new Int32Array(problem.kind.length);
@@ -157,11 +191,35 @@ class JointState {
     solution.confidence[child] = linked ? share : 1 - share;
   }
 
-  sweep(free: readonly number[], temperature: number): void {
+  /** As many proposals as children; how many were taken. */
+  sweep(free: readonly number[], temperature: number): number {
+    this.#taken = 0;
     for (let i = 0; i < free.length; i++) {
       const child = free[Math.floor(this.#random() * free.length)] ?? 0;
       this.#propose(child, temperature);
     }
+    return this.#taken;
+  }
+
+  sweepAndTick(free: readonly number[], temperature: number): void {
+    this.sweep(free, temperature);
+    this.#tick++;
+  }
+
+  hasMoved(child: number): boolean {
+    return (this.#visits[child]?.size ?? 0) > 0;
+  }
+
+  /** Whether a parent makes calls of the kinds and numbers that handlers like it often make. */
+  isUsual(parent: number): boolean {
+    const patterns = this.#problem.parents[parent]?.model.patterns;
+    const log = patterns?.logProbability(this.#lists[parent] ?? [], this.#problem.kind);
+    return (log ?? Number.NEGATIVE_INFINITY) > USUAL_LOG;
+  }
+
+  /** Likelihood of the best alternative that was tried for a child, to that of what it has. */
+  doubtOf(child: number): number {
+    return this.#doubt[child] ?? 0;
   }
 
   countFrom(free: readonly number[]): void {
@@ -171,10 +229,6 @@ class JointState {
       this.#since[child] = 0;
       this.#visits[child] = new Map();
     }
-  }
-
-  tick(): void {
-    this.#tick++;
   }
 
   finishCounts(free: readonly number[]): void {
@@ -221,15 +275,16 @@ class JointState {
   #propose(child: number, temperature: number): void {
     const options = this.#problem.candidates[child] ?? [];
     const from = this.parentOf(child);
-    const draw = this.#random();
-    if (draw < ORPHAN_SHARE) {
-      if (from === NONE) {
-        const to = options[Math.floor(this.#random() * options.length)] ?? NONE;
-        this.#move(child, from, to, temperature, Math.log(options.length));
-      } else this.#move(child, from, NONE, temperature, -Math.log(options.length));
+    const ways = Math.log(ORPHAN_SHARE * options.length);
+    if (from === NONE) {
+      const to = options[Math.floor(this.#random() * options.length)] ?? NONE;
+      this.#move(child, from, to, temperature, ways);
       return;
     }
-    if (from === NONE) return;
+    if (this.#random() < ORPHAN_SHARE) {
+      this.#move(child, from, NONE, temperature, -ways);
+      return;
+    }
     const kind = this.#random();
     if (kind < NEAR_SHARE) {
       const near = this.#nearOfKind(child);
@@ -272,7 +327,8 @@ class JointState {
       (from === NONE ? orphan : (this.#scores[from] ?? 0)) +
       (to === NONE ? 0 : (this.#scores[to] ?? 0));
     const after = leftScore + rightScore + (to === NONE ? orphan : 0);
-    if (!this.#accepts(after - before + logRatio, temperature)) return;
+    const gain = after - before;
+    if (!this.#accepts(gain / temperature + logRatio)) return this.#refuse([child], gain);
     this.#reassign(child, to);
     if (from !== NONE) this.#commit(from, left, leftScore);
     if (to !== NONE) this.#commit(to, right, rightScore);
@@ -311,8 +367,7 @@ class JointState {
    */
   #dealAgain(from: number, to: number, temperature: number): void {
     const union = this.#union;
-    copyWith(union, this.#lists[from] ?? [], NONE);
-    union.shift();
+    copyWithout(union, this.#lists[from] ?? [], NONE);
     for (const child of this.#lists[to] ?? []) insert(union, child);
     const back = this.#deal(from, to, false, temperature);
     const forth = this.#deal(from, to, true, temperature);
@@ -373,9 +428,15 @@ class JointState {
     const leftScore = this.#score(from, this.#left);
     const rightScore = this.#score(to, this.#right);
     const before = (this.#scores[from] ?? 0) + (this.#scores[to] ?? 0);
-    const order = this.#overtaking(from, to, this.#lists[from] ?? [], this.#lists[to] ?? []) - this.#overtaking(from, to, this.#left, this.#right);
-    const gain = (leftScore + rightScore - before + order) / temperature + logRatio;
-    if (!this.#accepts(gain, 1)) return;
+    const order =
+      this.#overtaking(from, to, this.#lists[from] ?? [], this.#lists[to] ?? []) -
+      this.#overtaking(from, to, this.#left, this.#right);
+    const gain = leftScore + rightScore - before + order;
+    if (!this.#accepts(gain / temperature + logRatio)) {
+      this.#refuse(leaving, gain);
+      this.#refuse(coming, gain);
+      return;
+    }
     for (const child of leaving) this.#reassign(child, to);
     for (const child of coming) this.#reassign(child, from);
     this.#commit(from, this.#left, leftScore);
@@ -389,8 +450,17 @@ class JointState {
     return a.model.overtaking(a, left, b, right, this.#problem);
   }
 
-  #accepts(gain: number, temperature: number): boolean {
-    return gain >= 0 || this.#random() < Math.exp(gain / temperature);
+  #accepts(log: number): boolean {
+    const taken = log >= 0 || this.#random() < Math.exp(log);
+    if (taken) this.#taken++;
+    return taken;
+  }
+
+  #refuse(children: readonly number[], gain: number): void {
+    const doubt = Math.exp(Math.min(0, gain));
+    for (const child of children) {
+      if (doubt > (this.#doubt[child] ?? 0)) this.#doubt[child] = doubt;
+    }
   }
 
   #reassign(child: number, parent: number): void {
