@@ -88,7 +88,6 @@ export class StitchKey {
 }
 
 const TRACE_ID_AT = 40;
-const SPAN_ID_AT = 56;
 
 /** Whether the key holds a usable trace context: neither id may be all zero (W3C). */
 export function hasContext(key: StitchKey, bytes: Uint8Array, at: number): boolean {
@@ -103,9 +102,4 @@ export function hasContext(key: StitchKey, bytes: Uint8Array, at: number): boole
 /** 32 bits of the header's 16-byte trace id (offsets 0–12) or 8-byte span id (16, 20). */
 export function contextWord(bytes: Uint8Array, at: number, offset: number): number {
   return readFixed32(bytes, at + PREFIX.length + TRACE_ID_AT + offset) | 0;
-}
-
-/** Where the header's span id stands. */
-export function contextSpanIdAt(at: number): number {
-  return at + PREFIX.length + SPAN_ID_AT;
 }

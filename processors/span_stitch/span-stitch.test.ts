@@ -46,6 +46,15 @@ describe("a server span", () => {
     assert.equal(harness.span(1).traceId, harness.span(2).traceId);
   });
 
+  test("is a root when its client span was lost, and its trace is its own", async () => {
+    const harness = new Harness({ wait_max: "5s" });
+    harness.add(called(3, 2), server(2, 1));
+    harness.advance(5000);
+    assert.deepEqual(harness.links, { 2: 0, 3: 2 });
+    assert.equal(harness.span(2).traceId, harness.span(3).traceId);
+    assert.equal(await harness.count("unlinked_spans", { reason: "timeout" }), 1);
+  });
+
   test("finds a client span that was sent before", () => {
     const harness = new Harness();
     harness.add(client(1), server(2, 1));

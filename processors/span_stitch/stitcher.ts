@@ -3,7 +3,12 @@ import { KEY_PEER_OBSERVED, ROLE_SERVER, TRIGGER_REQUEST } from "../../src/model
 import { Contexts } from "./contexts.ts";
 import type { Counts, ForcedReason } from "./counts.ts";
 import { LIST_NONE, LIST_OLD, LIST_REMEMBERED, LIST_SHORT, LIST_YOUNG } from "./deadlines.ts";
-import { EVIDENCE_HEADER, Judge, type UnlinkedReason } from "./evidence/judge.ts";
+import {
+  EVIDENCE_BYTE_NAME,
+  EVIDENCE_HEADER,
+  Judge,
+  type UnlinkedReason,
+} from "./evidence/judge.ts";
 import type { Groups } from "./groups.ts";
 import { hasContext, StitchKey } from "./key.ts";
 import {
@@ -392,7 +397,7 @@ export class Stitcher {
     const { nodes } = this.#tables;
     const before = this.#settler.sent;
     for (let tries = 0; tries < 4 && nodes.state[row] === HELD; tries++) {
-      this.#forceTop(row);
+      this.#forceTop(row, reason);
       this.#drain();
     }
     if (nodes.state[row] === HELD) {
@@ -403,7 +408,7 @@ export class Stitcher {
     this.#counts.forced[reason].add(this.#settler.sent - before);
   }
 
-  #forceTop(row: number): void {
+  #forceTop(row: number, reason: ForcedReason): void {
     const { nodes } = this.#tables;
     let below = row;
     let top = row;
@@ -413,7 +418,10 @@ export class Stitcher {
     }
     if (nodes.state[top] !== HELD) {
       if (((nodes.flags[below] ?? 0) & PROVISIONAL) !== 0) this.#shortOver(below);
-      else this.#promise(top);
+      else if (nodes.evidence[below] === EVIDENCE_BYTE_NAME && hasWaitedEnough(reason)) {
+        this.#settler.loosen(below);
+        this.#settler.top(below, "timeout");
+      } else this.#promise(top);
       return;
     }
     const waits = nodes.waits[top];
@@ -476,4 +484,12 @@ export class Stitcher {
     nodes.flags[row] = (nodes.flags[row] ?? 0) & ~PROVISIONAL;
     this.#holdLong(row);
   }
+}
+
+/**
+ * A client span ends when its server span does, so one that has not come by then was lost. A
+ * server span may be in flight for hours.
+ */
+function hasWaitedEnough(reason: ForcedReason): boolean {
+  return reason === "wait_max" || reason === "shutdown";
 }

@@ -16,6 +16,7 @@ import { traceHeader } from "./trace-header.ts";
 export const EVIDENCE: readonly Evidence[] = [traceHeader, byteName, sameThread, eventLoop];
 export const EVIDENCE_NONE = 0;
 export const EVIDENCE_HEADER = 1;
+export const EVIDENCE_BYTE_NAME = 2;
 
 /** Why a span got no parent: the `reason` of `backstitch_span_stitch_unlinked_spans`. */
 export type UnlinkedReason =
