@@ -37,6 +37,8 @@ struct scratch {
 /* In gather's result: the head is complete and says how long the body is. */
 #define GATHERED_HEAD 0x40000000
 
+#define LITTLE4(a, b, c, d) \
+	((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 #define LITTLE8(a, b, c, d, e, f, g, h) \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
@@ -45,20 +47,24 @@ struct scratch {
  * Do the first `length` bytes end a head that has a Content-Length? Then the buffers behind
  * it hold nothing but the body, which nobody needs: reading a buffer costs more than this.
  */
-static __always_inline bool is_whole_head(const struct scratch *scratch, __u32 length)
+static __always_inline bool is_whole_head(const __u8 *payload, __u32 length, __u32 payload_size)
 {
-	__u32 limit = length - 4;
+	const __u8 *window;
+	__u32 start = length - LENGTH_SEARCH;
 
-	if (length < 32 || length > CAPTURE_CALL_MAX)
+	barrier_var(start);
+	if (start > payload_size - LENGTH_SEARCH)
 		return false;
-	if (*(__u32 *)(scratch->payload + (limit & (CAPTURE_CALL_MAX - 1))) != 0x0a0d0a0d)
+	window = payload + start;
+	if (*(__u32 *)(window + LENGTH_SEARCH - 4) != 0x0a0d0a0d)
 		return false;
-	for (__u32 back = 8; back < LENGTH_SEARCH; back++) {
+#pragma unroll
+	for (int at = LENGTH_SEARCH - 8; at >= 4; at--) {
 		__u64 word;
 
-		if (back > limit)
-			break;
-		word = *(__u64 *)(scratch->payload + ((limit - back) & (CAPTURE_CALL_MAX - 1)));
+		if (*(__u32 *)(window + at) != LITTLE4('g', 't', 'h', ':'))
+			continue;
+		word = *(__u64 *)(window + at - 4);
 		if (word == LITTLE8('-', 'L', 'e', 'n', 'g', 't', 'h', ':') ||
 		    word == LITTLE8('-', 'l', 'e', 'n', 'g', 't', 'h', ':'))
 			return true;
@@ -91,7 +97,7 @@ __noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32
 					(void *)vectors[index].base))
 			return -1;
 		offset += length;
-		if (index == 0 && offset < want && is_whole_head(to, offset))
+		if (index == 0 && offset < want && is_whole_head(to->payload, offset, CAPTURE_CALL_MAX))
 			return offset | GATHERED_HEAD;
 	}
 	return offset;

@@ -19,10 +19,6 @@
 const volatile __u32 capture_bytes_max = 8192;
 /* How long a connection is shed after the ring was full, ns. */
 const volatile __u64 shed_ns = 1000000000;
-/* Connections not captured, per mille by the hash of their name: set under overload. */
-volatile __u32 shed_per_mille = 0;
-/* Raised by userspace when it met an unknown socket: connections are announced again. */
-volatile __u32 announce_generation = 0;
 
 /* Calls on a connection that are looked at for a known protocol beyond changes of direction. */
 #define TRIES_MAX 16
@@ -76,6 +72,7 @@ struct {
 #define SOCKET_TOLD 0x08      /* DATA_SHED was written */
 #define SOCKET_OPENED 0x10    /* connect() was seen; trigger is what came before it */
 #define SOCKET_COLLECTING 0x20 /* prefix holds the first bytes of a message */
+#define SOCKET_MANY_BUFFERS 0x40 /* a message's first buffer was not enough */
 
 #define DIRECTION_NONE 0
 #define DIRECTION_SEND 1
@@ -266,7 +263,7 @@ static __always_inline bool announce(struct socket_state *state, struct sock *sk
 	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
 		return false;
 	state->flags |= SOCKET_ANNOUNCED;
-	state->generation = announce_generation;
+	state->generation = count->announce_generation;
 	count->connections++;
 	return true;
 }
@@ -298,12 +295,17 @@ static __always_inline void fill_data(struct wire_data *record, const struct cal
 	*(__u64 *)record->tail = 0;
 }
 
-/* What the thread read last; or, on a connection's first send, what came before connect(). */
+/*
+ * What the thread read last; or, on a connection's first send, what came before connect().
+ * Not for the side that accepted: it answers.
+ */
 static __always_inline void fill_trigger(struct wire_data *record, const struct call *call)
 {
 	struct socket_state *state = call->state;
 	struct thread_state *last;
 
+	if (state->peer_flags & CONNECTION_ACCEPTER)
+		return;
 	if (state->flags & SOCKET_OPENED) {
 		state->flags &= ~SOCKET_OPENED;
 		record->trigger_socket = state->trigger.socket;
@@ -367,7 +369,7 @@ static __always_inline bool is_shed(const struct call *call, const struct buffer
 				    struct scratch *scratch, bool turned)
 {
 	struct socket_state *state = call->state;
-	bool now = state->rank < shed_per_mille;
+	bool now = state->rank < call->count->shed_per_mille;
 
 	if (!now && !(state->flags & SOCKET_SHED))
 		return false;
@@ -471,7 +473,7 @@ struct small_record {
 	__u8 payload[SMALL_PAYLOAD];
 };
 
-static __always_inline bool write_small(const struct call *call, const struct buffers *buffers)
+static __always_inline bool write_small(const struct call *call, __u64 base)
 {
 	struct small_record *record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
 	__u32 captured = call->length;
@@ -481,8 +483,10 @@ static __always_inline bool write_small(const struct call *call, const struct bu
 	fill_data(&record->data, call);
 	if (call->direction == DIRECTION_SEND)
 		fill_trigger(&record->data, call);
+	/* The compiler knows the bound; the verifier has to see it. */
+	barrier_var(captured);
 	if (captured > SMALL_PAYLOAD ||
-	    bpf_probe_read_user(record->payload, captured, (void *)buffers->base)) {
+	    bpf_probe_read_user(record->payload, captured, (void *)base)) {
 		captured = 0;
 		record->data.flags |= DATA_NO_PAYLOAD;
 		call->count->no_payload[NO_PAYLOAD_FAULT]++;
@@ -492,6 +496,53 @@ static __always_inline bool write_small(const struct call *call, const struct bu
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	count_written(call, captured);
 	return true;
+}
+
+#define NOT_WRITTEN 0
+#define WRITTEN 1
+#define RING_FULL 2
+
+/*
+ * A message in several buffers, of which the first may be all that is needed: without the
+ * scratch, and without reading the others.
+ */
+static __always_inline int write_first_buffer(const struct call *call,
+					      const struct buffers *buffers, __u32 share)
+{
+	struct small_record *record;
+	struct user_iovec first;
+	__u64 length;
+
+	if (bpf_probe_read_user(&first, sizeof(first), (void *)buffers->base))
+		return NOT_WRITTEN;
+	length = first.length;
+	if (length > share)
+		return NOT_WRITTEN;
+	if (length >= call->length)
+		return length > SMALL_PAYLOAD	       ? NOT_WRITTEN :
+		       write_small(call, first.base) ? WRITTEN :
+						       RING_FULL;
+	/* The verifier has to see the bound on the very register that is used. */
+	barrier_var(length);
+	if (length > SMALL_PAYLOAD)
+		return NOT_WRITTEN;
+	record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
+	if (!record)
+		return RING_FULL;
+	if (bpf_probe_read_user(record->payload, length, (void *)first.base) ||
+	    !is_whole_head(record->payload, length, SMALL_PAYLOAD)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		call->state->flags |= SOCKET_MANY_BUFFERS;
+		return NOT_WRITTEN;
+	}
+	fill_data(&record->data, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(&record->data, call);
+	record->data.captured = length;
+	record->data.header.size = sizeof(record->data) + length;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count_written(call, length);
+	return WRITTEN;
 }
 
 /* Payload into the scratch, or the reason why there is none. Returns its bytes. */
@@ -532,7 +583,14 @@ static __always_inline bool write_data(const struct call *call, const struct buf
 	__u32 captured;
 
 	if (buffers->kind == BUFFERS_ONE && share == call->length && share <= SMALL_PAYLOAD)
-		return write_small(call, buffers);
+		return write_small(call, buffers->base);
+	if (buffers->kind == BUFFERS_VECTOR && !call->state->budget_used &&
+	    !(call->state->flags & SOCKET_MANY_BUFFERS)) {
+		int done = write_first_buffer(call, buffers, share);
+
+		if (done != NOT_WRITTEN)
+			return done == WRITTEN;
+	}
 	fill_data(record, call);
 	if (call->direction == DIRECTION_SEND)
 		fill_trigger(record, call);
@@ -569,7 +627,8 @@ static __always_inline void capture(const struct call *call, const struct buffer
 		call->count->dropped[DROP_SHED]++;
 		return;
 	}
-	if ((!(state->flags & SOCKET_ANNOUNCED) || state->generation != announce_generation) &&
+	if ((!(state->flags & SOCKET_ANNOUNCED) ||
+	     state->generation != call->count->announce_generation) &&
 	    !announce(state, call->sk, call->task, call->count)) {
 		shed_for_a_while(call);
 		return;

@@ -117,9 +117,12 @@ struct wire_listen {
 
 /*
  * One a CPU, in the map capture_counters: what became of the calls of selected threads.
- * seen = captured + the sum of dropped. Bytes are those that the calls moved.
+ * seen = captured + the sum of dropped. Bytes are those that the calls moved. Two knobs that
+ * userspace turns while programs run stand here too, since every call touches this memory.
  */
 struct capture_counters {
+	__u32 shed_per_mille; /* connections not captured, by the hash of their name */
+	__u32 announce_generation; /* when raised, connections are announced again */
 	__u64 seen;
 	__u64 captured;
 	__u64 bytes_seen;
@@ -139,6 +142,6 @@ _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
 _Static_assert(sizeof(struct wire_process) == 56, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
-_Static_assert(sizeof(struct capture_counters) == 200, "capture_counters");
+_Static_assert(sizeof(struct capture_counters) == 208, "capture_counters");
 
 #endif

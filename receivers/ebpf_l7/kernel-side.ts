@@ -6,7 +6,6 @@ import {
   type BpfMap,
   hasTracepoint,
   type LoadedObject,
-  type MappedGlobals,
   type MappedMemory,
   NotSupportedError,
   type OnRecord,
@@ -15,6 +14,7 @@ import {
 } from "libbpf-ts";
 import { DROP_REASONS, NO_PAYLOAD_REASONS } from "../../bpf/generated/codes.ts";
 import {
+  CAPTURE_COUNTERS_ANNOUNCE_GENERATION,
   CAPTURE_COUNTERS_BYTES,
   CAPTURE_COUNTERS_BYTES_CAPTURED,
   CAPTURE_COUNTERS_BYTES_SEEN,
@@ -27,6 +27,7 @@ import {
   CAPTURE_COUNTERS_NO_PAYLOAD,
   CAPTURE_COUNTERS_PREFIXES,
   CAPTURE_COUNTERS_SEEN,
+  CAPTURE_COUNTERS_SHED_PER_MILLE,
 } from "../../bpf/generated/wire.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { EbpfL7Config } from "./config.ts";
@@ -78,7 +79,6 @@ export class BpfCapture implements CaptureSource {
   readonly #object: LoadedObject;
   readonly #ring: RingReader;
   readonly #counters: MappedMemory;
-  readonly #globals: MappedGlobals;
   readonly hooks: "sock" | "syscalls";
   #generation = 0;
 
@@ -86,8 +86,7 @@ export class BpfCapture implements CaptureSource {
     this.#object = object;
     this.hooks = hooks;
     this.#ring = object.ring("socket_messages");
-    this.#counters = object.map("capture_counters").mmap();
-    this.#globals = object.mapGlobal(".bss");
+    this.#counters = object.map("capture_counters").mmap({ writable: true });
   }
 
   /** @throws AgentError when this kernel or this user may not do what is needed. */
@@ -151,19 +150,26 @@ export class BpfCapture implements CaptureSource {
   }
 
   setShedPerMille(shed: number): void {
-    this.#globals.set({ shed_per_mille: shed });
+    this.#setKnob(CAPTURE_COUNTERS_SHED_PER_MILLE, shed);
   }
 
   announceAgain(): void {
     this.#generation = (this.#generation + 1) >>> 0;
-    this.#globals.set({ announce_generation: this.#generation });
+    this.#setKnob(CAPTURE_COUNTERS_ANNOUNCE_GENERATION, this.#generation);
+  }
+
+  /** The same on every CPU. */
+  #setKnob(field: number, value: number): void {
+    const { view } = this.#counters;
+    for (let at = field; at + 4 <= view.byteLength; at += CAPTURE_COUNTERS_BYTES) {
+      view.setUint32(at, value, true);
+    }
   }
 
   /** Detaches and frees. */
   close(): void {
     this.#ring.close();
     this.#counters.close();
-    this.#globals.close();
     this.#object.close();
   }
 }
