@@ -6,6 +6,7 @@ import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
+import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
@@ -27,4 +28,5 @@ export const FACTORIES: readonly Factory[] = [
   otlpGrpcExporter,
   otlpHttpExporter,
   discoveryExtension,
+  healthCheckExtension,
 ];

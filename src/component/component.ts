@@ -92,6 +92,8 @@ export interface Connector extends Component {
 export interface Extension extends Component {
   /** Called when all pipelines run. */
   pipelinesReady?(): void;
+  /** Called before the first receiver stops; also when not all was started. */
+  pipelinesStopping?(): void;
 }
 
 export type Stability = "development" | "alpha" | "beta" | "stable";

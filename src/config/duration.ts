@@ -42,3 +42,17 @@ export function parseDurationNs(text: string): number | string {
   }
   return sign * total;
 }
+
+/** Nanoseconds as Go prints a duration: `200ms`, `1m30s`, `1h0m0.5s`. */
+export function formatDuration(input: number): string {
+  const [sign, ns] = input < 0 ? ["-", -input] : ["", input];
+  if (ns === 0) return "0s";
+  if (ns < 1e3) return `${sign}${ns}ns`;
+  if (ns < 1e6) return `${sign}${ns / 1e3}µs`;
+  if (ns < 1e9) return `${sign}${ns / 1e6}ms`;
+  const hours = Math.floor(ns / 3600e9);
+  const minutes = Math.floor((ns % 3600e9) / 60e9);
+  const seconds = (ns % 60e9) / 1e9;
+  const head = hours > 0 ? `${hours}h${minutes}m` : minutes > 0 ? `${minutes}m` : "";
+  return `${sign}${head}${seconds}s`;
+}

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Factory } from "../component/component.ts";
 import type { AgentConfig, Configured } from "./agent-config.ts";
+import { formatDuration } from "./duration.ts";
 import type { Plain } from "./node.ts";
 import { metaOf } from "./schema-keys.ts";
 import { telemetrySchema } from "./telemetry-config.ts";
@@ -141,14 +142,5 @@ function toPlainDefault(value: unknown): Plain {
 /** Nanoseconds as Go prints a duration; texts stay as written. */
 function durationText(input: Plain | undefined): Plain | undefined {
   if (typeof input !== "number") return input ?? "0s";
-  const [sign, ns] = input < 0 ? ["-", -input] : ["", input];
-  if (ns === 0) return "0s";
-  if (ns < 1e3) return `${sign}${ns}ns`;
-  if (ns < 1e6) return `${sign}${ns / 1e3}µs`;
-  if (ns < 1e9) return `${sign}${ns / 1e6}ms`;
-  const hours = Math.floor(ns / 3600e9);
-  const minutes = Math.floor((ns % 3600e9) / 60e9);
-  const seconds = (ns % 60e9) / 1e9;
-  const head = hours > 0 ? `${hours}h${minutes}m` : minutes > 0 ? `${minutes}m` : "";
-  return `${sign}${head}${seconds}s`;
+  return formatDuration(input);
 }

@@ -71,6 +71,7 @@ export class Topology {
 
   async #stop(signal: AbortSignal): Promise<void> {
     const { flow, extensions, exporters, processors, receivers } = this.#built;
+    for (const { component } of extensions) component.pipelinesStopping?.();
     await this.#stopAll(receivers, signal);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     await this.#within(flush(flow), signal, "The pipelines did not flush in time");

@@ -63,6 +63,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{endpoint: "http://127.0.0.1:${toPort}", ${FAST_RETRY}}`;
     case "file":
       return `{path: ${join(folder, "out.jsonl")}}`;
+    case "health_check":
+      return `{endpoint: "127.0.0.1:${toPort}"}`;
     case "memory_limiter":
       return "{check_interval: 1s, limit_mib: 4000}";
     default:
