@@ -22,6 +22,22 @@ test("the offset is measured to some microseconds", () => {
   assert.ok(error > -10_000n && error < 10_000n, `${error} ns`);
 });
 
+test("an interruption while measuring does not count", () => {
+  const clocks = fakeClocks(OFFSET_NS);
+  let readings = 0;
+  const interrupted: Clocks = {
+    monotonicNs: clocks.monotonicNs,
+    epochMs: () => {
+      readings += 1;
+      // Four milliseconds pass in the second and the third look.
+      if (readings === 2 || readings === 3) for (let at = 0; at < 1300; at++) clocks.monotonicNs();
+      return clocks.epochMs();
+    },
+  };
+  const error = measureOffset(interrupted) - OFFSET_NS;
+  assert.ok(error > -10_000n && error < 10_000n, `${error} ns`);
+});
+
 test("a step of the epoch clock is noticed, its course is not", () => {
   const clocks = fakeClocks(OFFSET_NS);
   for (let reading = 0; reading < 1000; reading++) {
