@@ -29,6 +29,7 @@ export class Connection implements ExchangeEvents {
   /** Where the requests of the last ended exchanges began, and where reading stood at their end. */
   readonly #endedRequests = new Float64Array(ENDED_MAX).fill(-1);
   readonly #endedReads = new Float64Array(ENDED_MAX).fill(-1);
+  readonly #endedNs = new Float64Array(ENDED_MAX);
   #ended = 0;
   #spans: SpanConnection | undefined;
   parser: ConnectionParser | undefined;
@@ -92,6 +93,7 @@ export class Connection implements ExchangeEvents {
     const slot = this.#ended++ % ENDED_MAX;
     this.#endedRequests[slot] = exchange.requestPosition;
     this.#endedReads[slot] = this.receivedEnd;
+    this.#endedNs[slot] = exchange.endNs;
     this.#events.end(this, exchange);
   }
 
@@ -102,6 +104,21 @@ export class Connection implements ExchangeEvents {
 
   lost(reason: LossReason): void {
     this.#events.lost(reason);
+  }
+
+  /** Start of the open exchange of this request; infinite when there is none. */
+  startOf(position: number): number {
+    for (const exchange of this.open) {
+      if (exchange.requestPosition === position) return exchange.startNs;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** When the exchange of this request ended, by which `read` bytes were received; else infinite. */
+  endOf(position: number, read: number): number {
+    const slot = this.#endedRequests.indexOf(position);
+    const isRead = slot >= 0 && (this.#endedReads[slot] ?? -1) >= read;
+    return isRead ? (this.#endedNs[slot] ?? 0) : Number.POSITIVE_INFINITY;
   }
 
   /**

@@ -93,6 +93,12 @@ export class ExchangeTracker implements ConnectionEvents {
       return;
     }
     link.openServerRequests = thread.open;
+    // A send is reported when the call returns: the other end may have read it before that.
+    const { peer } = connection;
+    if (peer !== undefined) {
+      const startNs = peer.startOf(exchange.requestPosition - excessOf(connection));
+      if (startNs < exchange.startNs) exchange.startNs = startNs;
+    }
     this.#resolveTrigger(connection, link);
   }
 
@@ -110,6 +116,11 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     const { peer } = connection;
     if (link !== undefined && peer !== undefined && !peer.isShed) link.flags |= KEY_PEER_OBSERVED;
+    if (peer !== undefined && exchange.role === "server") {
+      const position = exchange.requestPosition + excessOf(peer);
+      const endNs = peer.endOf(position, connection.sentEnd);
+      if (endNs < exchange.endNs) exchange.endNs = endNs;
+    }
     this.#options.account.exchangesCompleted.add(1);
     const spans = connection.spanConnection(exchange.role);
     this.#options.output.write(process, spans, exchange, link);
@@ -207,4 +218,9 @@ export class ExchangeTracker implements ConnectionEvents {
     const spans = source.spanConnection("client");
     this.#options.output.spanId(spans, position, "client", link.triggerSpan);
   }
+}
+
+/** How much a client counts the positions of its requests too high. */
+function excessOf(client: Connection): number {
+  return client.spanConnection("client").facts.positionExcess;
 }

@@ -38,13 +38,14 @@ export interface Exchange {
   readonly role: Role;
   /** Stream offset of the request's first byte, in the client's direction: its name. */
   readonly requestPosition: number;
-  readonly startNs: number;
+  /** First byte of the request. A receiver that knows better from the other end may correct it. */
+  startNs: number;
   /** End of the request's last byte; 0 until known. */
   readonly requestEndNs: number;
   /** First byte of the response; 0 if none came. */
   readonly responseStartNs: number;
-  /** Last byte of the response, or when the connection ended; 0 while open. */
-  readonly endNs: number;
+  /** Last byte of the response, or when the connection ended; 0 while open. Correctable, too. */
+  endNs: number;
   /** Threads: of the request's first byte and of the response's first byte (0 if none). */
   readonly requestTid: number;
   readonly responseTid: number;
