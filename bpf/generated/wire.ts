@@ -20,6 +20,8 @@ export const CONNECTION_OPENER = 0x02;
 export const CONNECTION_ACCEPTER = 0x04;
 export const WIRE_PROTOCOL_UNKNOWN = 0;
 export const WIRE_PROTOCOL_HTTP1 = 1;
+export const WIRE_PROTOCOL_REDIS = 2;
+export const WIRE_PROTOCOL_POSTGRESQL = 3;
 
 export const WIRE_HEADER_BYTES = 16;
 export const WIRE_HEADER_KIND = 0;

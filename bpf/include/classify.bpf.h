@@ -63,9 +63,68 @@ static __always_inline bool http1_response(__u64 first)
 	return STARTS(first, 7, 'H', 'T', 'T', 'P', '/', '1', '.', 0);
 }
 
+static __always_inline bool is_digit(__u8 byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+/* RESP: a command is an array of bulk strings, `*` count CRLF `$` length; count up to four digits. */
+static __always_inline bool redis_request(__u64 first)
+{
+	const __u32 next = PACK4('\r', '\n', '$', 0);
+
+	if ((__u8)first != '*' || !is_digit(first >> 8) || (__u8)(first >> 8) == '0')
+		return false;
+	if ((first >> 16 & 0xffffff) == next)
+		return is_digit(first >> 40);
+	if (!is_digit(first >> 16))
+		return false;
+	if ((first >> 24 & 0xffffff) == next)
+		return is_digit(first >> 48);
+	if (!is_digit(first >> 24))
+		return false;
+	if ((first >> 32 & 0xffffff) == next)
+		return is_digit(first >> 56);
+	return is_digit(first >> 32) && first >> 40 == next;
+}
+
+static __always_inline bool is_text(__u8 byte)
+{
+	return (byte >= ' ' && byte < 0x7f) || (byte >= '\t' && byte <= '\r');
+}
+
+/*
+ * PostgreSQL: a startup packet is a length and version 3.x or a request code (TLS, GSSAPI,
+ * cancel); a statement is Query or Parse with a length below 16 MB and the beginning of a text,
+ * or Bind with names.
+ */
+static __always_inline bool postgresql_request(__u64 first)
+{
+	__u32 length = bpf_ntohl((__u32)first);
+	__u32 code = bpf_ntohl((__u32)(first >> 32));
+	__u8 type = first;
+
+	if (length >= 8 && length <= 10000)
+		return code >> 16 == 3 ? (code & 0xffff) <= 2 && length > 8 :
+		       (code == 80877103 || code == 80877104) ? length == 8 :
+		       code == 80877102 && length >= 16;
+	if ((type != 'Q' && type != 'P' && type != 'B') || (__u8)(first >> 8))
+		return false;
+	if (type == 'Q')
+		return is_text(first >> 40) && is_text(first >> 48) && is_text(first >> 56);
+	/* A name, often empty, ends with NUL; after it a text, or another name. */
+	if ((__u8)(first >> 40))
+		return is_text(first >> 40) && ((__u8)(first >> 48) == 0 || is_text(first >> 48));
+	return is_text(first >> 48) || (type == 'B' && !(__u8)(first >> 48));
+}
+
 static __always_inline __u8 classify_request(__u64 first)
 {
-	return http1_request(first) ? WIRE_PROTOCOL_HTTP1 : WIRE_PROTOCOL_UNKNOWN;
+	if (http1_request(first))
+		return WIRE_PROTOCOL_HTTP1;
+	if (redis_request(first))
+		return WIRE_PROTOCOL_REDIS;
+	return postgresql_request(first) ? WIRE_PROTOCOL_POSTGRESQL : WIRE_PROTOCOL_UNKNOWN;
 }
 
 static __always_inline __u8 classify(__u64 first)

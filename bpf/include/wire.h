@@ -63,6 +63,8 @@ struct wire_connection {
 
 #define WIRE_PROTOCOL_UNKNOWN 0
 #define WIRE_PROTOCOL_HTTP1 1
+#define WIRE_PROTOCOL_REDIS 2
+#define WIRE_PROTOCOL_POSTGRESQL 3
 
 /*
  * One send or receive of `length` bytes on a classified connection. `position` is the

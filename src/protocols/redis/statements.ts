@@ -2,7 +2,7 @@
 import { type MeasurementSink, SharedBlock, type SpanSink } from "../../model/attribute.ts";
 import type { Role } from "../../model/protocol.ts";
 import { ByteTable } from "../http1/byte-table.ts";
-import { effectOf, isContainer, isKnown } from "./commands.ts";
+import { effectOf, isContainer, isKnown, PLAIN } from "./commands.ts";
 import { describeSummary, measureSummary } from "./span.ts";
 
 /** Distinct spellings of commands kept a service. */
@@ -51,12 +51,14 @@ class Blocks {
 export class Statement {
   readonly operation: string;
   readonly text: string;
+  readonly effect: number;
   readonly #blocks: Blocks[] = [];
   #next = 0;
 
-  constructor(operation: string, text: string) {
+  constructor(operation: string, text: string, effect: number) {
     this.operation = operation;
     this.text = text;
+    this.effect = effect;
   }
 
   blocks(given: Variable): Blocks {
@@ -69,7 +71,7 @@ export class Statement {
   }
 }
 
-export const UNKNOWN_STATEMENT: Statement = new Statement("", "");
+export const UNKNOWN_STATEMENT: Statement = new Statement("", "", PLAIN);
 
 /** One spelling of a command's name, with its statements by their number of arguments. */
 export class Command {
@@ -77,15 +79,18 @@ export class Command {
   readonly upper: string;
   readonly effect: number;
   readonly isContainer: boolean;
+  /** In capitals; empty for a command that is no subcommand. */
+  readonly subcommandName: string;
   readonly #byCount: (Statement | undefined)[] = [];
   readonly #subcommands = new Map<string, Command>();
 
-  constructor(name: string, text: string = name) {
+  constructor(name: string, word: string = "") {
     this.name = name;
     this.upper = name.toUpperCase();
     this.effect = effectOf(this.upper);
-    this.isContainer = text === name && isContainer(this.upper);
-    this.#text = text;
+    this.isContainer = word === "" && isContainer(this.upper);
+    this.subcommandName = word.toUpperCase();
+    this.#text = word === "" ? name : `${name} ${word}`;
   }
 
   readonly #text: string;
@@ -97,7 +102,7 @@ export class Command {
     if (statement === undefined) {
       const rest = shown > ARGUMENTS_SHOWN ? " ..." : "";
       const text = this.#text + " ?".repeat(Math.min(shown, ARGUMENTS_SHOWN)) + rest;
-      statement = new Statement(this.name, text);
+      statement = new Statement(this.name, text, this.effect);
       this.#byCount[shown] = statement;
     }
     return statement;
@@ -108,7 +113,7 @@ export class Command {
     let found = this.#subcommands.get(word);
     if (found === undefined) {
       if (this.#subcommands.size >= SUBCOMMANDS_MAX) this.#subcommands.clear();
-      found = new Command(this.name, `${this.name} ${word}`);
+      found = new Command(this.name, word);
       this.#subcommands.set(word, found);
     }
     return found;
