@@ -182,13 +182,13 @@ export class MessageFollower {
   }
 
   #parseHead(half: Half, bytes: Uint8Array, start: number, end: number): number {
-    const shared = this.#shared;
-    if (half === this.request) {
-      for (const wanted of shared.requestHeaders) wanted.values.length = 0;
-      return shared.head.parseRequest(bytes, start, end, shared.requestHeaders);
-    }
-    for (const wanted of shared.responseHeaders) wanted.values.length = 0;
-    return shared.head.parseResponse(bytes, start, end, shared.responseHeaders);
+    const { head, requestHeaders, responseHeaders } = this.#shared;
+    const isRequest = half === this.request;
+    const wanted = isRequest ? requestHeaders : responseHeaders;
+    if (wanted.length > 0) for (const header of wanted) header.values.length = 0;
+    return isRequest
+      ? head.parseRequest(bytes, start, end, wanted)
+      : head.parseResponse(bytes, start, end, wanted);
   }
 
   #continueHead(half: Half, bytes: Uint8Array, start: number, end: number): number {

@@ -38,13 +38,17 @@ export function fillRequest(exchange: Http1Exchange, shared: Http1Shared, bytes:
   if (head.traceparentEnd > head.traceparentStart) {
     exchange.setTraceparent(bytes, head.traceparentStart, head.traceparentEnd);
   }
-  keepHeaders(shared.requestHeaders, exchange.requestHeaders);
+  if (shared.requestHeaders.length > 0) {
+    keepHeaders(shared.requestHeaders, exchange.requestHeaders);
+  }
 }
 
 export function fillResponse(exchange: Http1Exchange, shared: Http1Shared): void {
   exchange.status = shared.head.status;
   exchange.minor = Math.min(exchange.minor, shared.head.minor);
-  keepHeaders(shared.responseHeaders, exchange.responseHeaders);
+  if (shared.responseHeaders.length > 0) {
+    keepHeaders(shared.responseHeaders, exchange.responseHeaders);
+  }
 }
 
 function keepHeaders(wanted: readonly WantedHeader[], kept: string[][]): void {

@@ -213,11 +213,7 @@ export class Head {
       this.traceparentStart = start;
       this.traceparentEnd = this.#traceparents === 1 ? end : start;
     }
-    for (const header of wanted) {
-      if (header.utf8.length === length && equalsLowerCase(bytes, name, header.utf8)) {
-        header.values.push(textOf(bytes, start, end));
-      }
-    }
+    if (wanted.length > 0) keepValue(wanted, bytes, { name, length, start, end });
   }
 
   #host(start: number, end: number): void {
@@ -249,6 +245,22 @@ export class Head {
   #framingFault(): void {
     if (this.contentLength !== LENGTH_ABSENT) this.contentLength = LENGTH_INVALID;
     if (this.transferEncoding !== ENCODING_ABSENT) this.transferEncoding = ENCODING_OTHER;
+  }
+}
+
+/** Where a field's name and trimmed value stand. */
+interface FieldPlace {
+  readonly name: number;
+  readonly length: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+function keepValue(wanted: readonly WantedHeader[], bytes: Uint8Array, place: FieldPlace): void {
+  for (const header of wanted) {
+    if (header.utf8.length !== place.length) continue;
+    if (!equalsLowerCase(bytes, place.name, header.utf8)) continue;
+    header.values.push(textOf(bytes, place.start, place.end));
   }
 }
 
