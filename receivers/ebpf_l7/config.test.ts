@@ -7,7 +7,7 @@ test("nothing configured is a working configuration that records no secrets", ()
   const config = configSchema.parse({});
   assert.equal(config.url_query, false);
   assert.deepEqual(config.request_headers, []);
-  assert.equal(config.ring_size, 16 * 1024 * 1024);
+  assert.equal(config.ring_size, 8 * 1024 * 1024);
   assert.equal(config.drain_interval, 5);
 });
 

@@ -45,7 +45,7 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .refine((bytes) => (bytes & (bytes - 1)) === 0, {
       error: 'must be a power of two, for example "16MiB"',
     })
-    .default(16 * MIB)
+    .default(8 * MIB)
     .describe("Ring buffer between kernel and agent, bytes; a power of two, 64KiB to 1GiB."),
   capture_bytes: byteSize({ min: 256, max: MIB })
     .default(8 * KIB)

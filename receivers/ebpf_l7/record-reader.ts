@@ -123,23 +123,15 @@ export class RecordReader {
     const connection = table.get(record.socket);
     if (connection === undefined) return;
     account.connectionsClosed.add(1);
-    const { parser } = connection;
-    // Calls were seen by the kernel and not captured: what is open may have had its response.
-    const isGap =
-      (connection.sentEnd >= 0 && connection.sentEnd !== record.sent) ||
-      (connection.receivedEnd >= 0 && connection.receivedEnd !== record.received);
-    if (isGap || parser === undefined) {
-      tracker.forget(connection, connection.isShed ? "shed" : "gap");
-    } else {
-      try {
-        parser.close(record.timeNs, record.error);
-      } catch (error) {
-        account.drainFailures.add(1);
-        this.#options.onFailure(error);
-      }
-      // Whatever a parser leaves open at the end has no span.
-      tracker.forget(connection, "gap");
+    try {
+      // The positions tell of calls at the end that were seen by the kernel and not captured.
+      connection.parser?.close(record.timeNs, record.error, record.sent, record.received);
+    } catch (error) {
+      account.drainFailures.add(1);
+      this.#options.onFailure(error);
     }
+    // What a parser leaves open at the end has no span.
+    tracker.forget(connection, connection.isShed ? "shed" : "gap");
     table.remove(connection);
   }
 
