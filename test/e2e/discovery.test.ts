@@ -142,6 +142,28 @@ test("the service is called after its environment, the target, the script, the e
   }
 });
 
+test("the agent never selects itself, whatever matches it", async () => {
+  const marker = `marked-agent-${process.pid}`;
+  const [grpc = 0] = await freePorts(1);
+  await using agent = await startTestAgent({
+    targets: `[{command: "${marker}"}, {ports: ${grpc}}]`,
+    args: ["--set", `service::telemetry::resource::marker=${marker}`],
+    receivers: {
+      yaml: `otlp: {protocols: {http: {endpoint: "127.0.0.1:${grpc}"}}}`,
+      ids: ["otlp"],
+    },
+  });
+  const body = JSON.stringify({ resourceSpans: [] });
+  const headers = { "content-type": "application/json" };
+  const url = `http://127.0.0.1:${grpc}/v1/traces`;
+  for (let id = 0; id < 3; id += 1) await fetch(url, { method: "POST", headers, body });
+  await delay(300);
+  const metrics = await agent.metrics();
+  assert.equal(metrics.get("backstitch_discovery_selected_processes"), 0);
+  assert.equal(metrics.get("backstitch_ebpf_l7_records_seen"), 0);
+  assert.deepEqual(agent.spans(), []);
+});
+
 test("processes that live for one request each are seen, and forgotten", async () => {
   const marker = `shortlived-${process.pid}`;
   await using agent = await startTestAgent({

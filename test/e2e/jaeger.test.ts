@@ -3,25 +3,34 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startTestAgent } from "../support/agent.ts";
 import { eventually } from "../support/eventually.ts";
-import { startJaeger } from "../support/jaeger.ts";
+import { type Jaeger, startJaeger } from "../support/jaeger.ts";
 import { CHAIN_SPANS, startNetworkChain } from "../support/network-chain.ts";
 
 const REQUESTS = 20;
 
-test("a real Jaeger shows the chain's traces, sent over gRPC, with all services", async () => {
+const TRANSPORTS = [
+  {
+    name: "gRPC",
+    exporter: (jaeger: Jaeger) =>
+      `otlp_grpc: {endpoint: "${jaeger.otlpGrpcEndpoint}", tls: {insecure: true}}`,
+  },
+  {
+    name: "HTTP",
+    exporter: (jaeger: Jaeger) => `otlp_http: {endpoint: "${jaeger.otlpHttpEndpoint}"}`,
+  },
+] as const;
+
+async function assertTracesArrive(exporter: (jaeger: Jaeger) => string): Promise<void> {
   await using jaeger = await startJaeger();
   await using chain = await startNetworkChain();
   const targets = Object.entries(chain.services).map(
     ([name, { pid }]) => `{pids: [${pid}], name: ${name}}`,
   );
-  const endpoint = jaeger.otlpGrpcEndpoint;
+  const yaml = exporter(jaeger);
   await using agent = await startTestAgent({
     targets: `[${targets.join(", ")}]`,
     file: false,
-    exporters: {
-      yaml: `otlp_grpc: {endpoint: "${endpoint}", tls: {insecure: true}}`,
-      ids: ["otlp_grpc"],
-    },
+    exporters: { yaml, ids: [yaml.slice(0, yaml.indexOf(":"))] },
   });
   await chain.load({ requests: REQUESTS, concurrency: 2, paths: ["/order/{id}"] });
   const traces = await eventually(
@@ -40,4 +49,10 @@ test("a real Jaeger shows the chain's traces, sent over gRPC, with all services"
   }
   const services = (await jaeger.services()).filter((name) => !name.startsWith("jaeger"));
   assert.deepEqual(services, ["nginx", "orders", "prices", "stock"]);
-});
+}
+
+for (const { name, exporter } of TRANSPORTS) {
+  test(`a real Jaeger shows the chain's traces, sent over ${name}, with all services`, async () => {
+    await assertTracesArrive(exporter);
+  });
+}

@@ -26,6 +26,8 @@ export interface AgentOptions {
   readonly batch?: string;
   /** YAML of further pipelines, in flow style: `metrics: {…}`. */
   readonly pipelines?: string;
+  /** Further words after the agent's own. */
+  readonly args?: readonly string[];
   /** Words before the agent's own, such as `taskset -c 1`. */
   readonly prefix?: readonly string[];
   /** Write spans to a file, for `spans()`. Default true. */
@@ -59,6 +61,7 @@ export async function startTestAgent(options: AgentOptions): Promise<TestAgent> 
   const [command = BACKSTITCH, ...args] = [
     ...(options.prefix ?? []),
     ...[BACKSTITCH, "--config", config],
+    ...(options.args ?? []),
   ];
   const started = await startProcess({
     command,
