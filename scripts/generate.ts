@@ -87,7 +87,18 @@ export function wireTypeScript(header: string): string {
       }
     }
   }
+  refuseDuplicates(lines);
   return `${lines.join("\n")}\n`;
+}
+
+function refuseDuplicates(lines: readonly string[]): void {
+  const names = new Set<string>();
+  for (const line of lines) {
+    const name = /^export const (\w+)/.exec(line)?.[1];
+    if (name === undefined) continue;
+    if (names.has(name)) throw new Error(`bpf/include/wire.h: gives the constant ${name} twice`);
+    names.add(name);
+  }
 }
 
 interface Code {
