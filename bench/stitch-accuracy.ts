@@ -87,6 +87,23 @@ function stream(
   return [...links, ...inference.flush()];
 }
 
+/** Votes by child: for each parent that a pass named, the sum of its confidences. */
+type Votes = Map<number, Map<number | undefined, number>>;
+
+function vote(votes: Votes, link: Link, weight: number): void {
+  const tally = votes.get(link.child) ?? new Map<number | undefined, number>();
+  tally.set(link.parent, (tally.get(link.parent) ?? 0) + weight);
+  votes.set(link.child, tally);
+}
+
+function elected(child: number, tally: ReadonlyMap<number | undefined, number>): Link {
+  let link: Link = { child, parent: undefined, confidence: 0 };
+  for (const [parent, confidence] of tally) {
+    if (confidence > link.confidence) link = { child, parent, confidence };
+  }
+  return link;
+}
+
 function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Map<number, Link> {
   const answers = new Map<number, Link>();
   const rootOf = (call: number): number => {
@@ -100,12 +117,15 @@ function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Ma
   for (const [name, service] of byService(calls)) {
     if (service.outgoing.length === 0) continue;
     const model = new ServiceModel();
-    let links: Link[] = [];
+    const votes: Votes = new Map();
+    const voting = Math.ceil(passes / 2);
     for (let pass = 1; pass <= passes; pass++) {
       const inference = new ServiceInference({ ...DEFAULT_INFERENCE, seed: pass }, model);
-      links = stream(service, inference, rootOf);
+      const links = stream(service, inference, rootOf);
+      if (pass <= passes - voting) continue;
+      for (const link of links) vote(votes, link, link.confidence / voting);
     }
-    for (const link of links) answers.set(link.child, link);
+    for (const [child, tally] of votes) answers.set(child, elected(child, tally));
     if (graph) for (const line of model.describe()) console.log(`${name}: ${line}`);
   }
   return answers;
@@ -173,7 +193,7 @@ function main(): void {
     allowPositionals: true,
     options: {
       overlap: { type: "string", default: "1" },
-      passes: { type: "string", default: "5" },
+      passes: { type: "string", default: "6" },
       graph: { type: "boolean", default: false },
     },
   });

@@ -6,6 +6,8 @@ export const FEATURES_MAX = 16;
 const SCORE_MAX = 3;
 /** Joint observations by which correlations are drawn to zero. */
 const SHRINK_SAMPLES = 30;
+/** Share of observations that need not follow the correlations: bounds what they can say against. */
+const INDEPENDENT_SHARE = 0.1;
 const FORGET_SAMPLES = 1000;
 const MASKS_MAX = 512;
 
@@ -40,7 +42,8 @@ export class GaussianCopula {
       }
       form += zi * zi * (excess[i * count + i] ?? 0);
     }
-    return -conditional.halfLogDeterminant - 0.5 * form;
+    const log = -conditional.halfLogDeterminant - 0.5 * form;
+    return Math.log((1 - INDEPENDENT_SHARE) * Math.exp(Math.min(50, log)) + INDEPENDENT_SHARE);
   }
 
   add(scores: Float64Array, mask: number): void {

@@ -249,8 +249,9 @@ export class ServiceInference {
   #bootstrap(problem: WindowProblem): void {
     const lists: number[][] = this.#parents.map(() => []);
     const doubtful = new Set<number>();
+    const outliving = outlivingKinds(problem);
     for (const [child, options] of problem.candidates.entries()) {
-      const endUs = problem.endUs[child] ?? 0;
+      const endUs = outliving.has(problem.kind[child] ?? 0) ? 0 : (problem.endUs[child] ?? 0);
       const around = options.filter((at) => (problem.parents[at]?.endUs ?? 0) >= endUs);
       const only = around[0];
       if (around.length === 1 && only !== undefined) lists[only]?.push(child);
@@ -276,4 +277,17 @@ export class ServiceInference {
       (one) => !one.decided || (one.parent !== undefined && held.has(one.parent)),
     );
   }
+}
+
+/** Kinds of calls of which most end later than any handler that was open when they began. */
+function outlivingKinds(problem: WindowProblem): Set<number> {
+  const balance = new Map<number, number>();
+  for (const [child, options] of problem.candidates.entries()) {
+    if (options.length === 0) continue;
+    const kind = problem.kind[child] ?? 0;
+    const endUs = problem.endUs[child] ?? 0;
+    const inside = options.some((at) => (problem.parents[at]?.endUs ?? 0) >= endUs);
+    balance.set(kind, (balance.get(kind) ?? 0) + (inside ? 1 : -1));
+  }
+  return new Set([...balance].filter(([, sum]) => sum < 0).map(([kind]) => kind));
 }

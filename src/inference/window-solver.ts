@@ -50,6 +50,11 @@ export function solveWindow(
     confidence: new Float64Array(count).fill(1),
     sample: new Int32Array(count).fill(NONE),
   };
+  for (const [child, fixed] of problem.fixed.entries()) {
+    if (fixed === 0) continue;
+    solution.parent[child] = problem.initial[child] ?? NONE;
+    solution.sample[child] = problem.initial[child] ?? NONE;
+  }
   const state = new JointState(problem, random);
   for (const part of components(problem)) solvePart(problem, part, state, options, solution);
   return solution;
