@@ -9,16 +9,19 @@ export interface NginxOptions {
   readonly listen: readonly string[];
   /** `host:port` to pass everything to; without it nginx answers `ok` itself. */
   readonly upstream?: string;
+  /** A folder whose files nginx serves, by sendfile, in place of passing on. */
+  readonly root?: string;
   /** Idle connections kept to the upstream; 0 opens one for each request. */
   readonly keepaliveConnections?: number;
 }
 
 /** One worker, a plain reverse proxy, nothing outside `directory`: runs without privileges. */
 export function nginxConfig(options: NginxOptions): string {
-  const { directory, listen, upstream, keepaliveConnections = 64 } = options;
+  const { directory, listen, upstream, root, keepaliveConnections = 64 } = options;
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const keep = keepaliveConnections > 0 ? `keepalive ${keepaliveConnections};` : "";
   const passing = `proxy_pass http://next; proxy_http_version 1.1; proxy_set_header Connection "";`;
+  const answering = upstream === undefined ? 'return 200 "ok\\n";' : passing;
   return `daemon off;
 worker_processes 1;
 pid ${join(directory, "nginx.pid")};
@@ -30,7 +33,7 @@ http {
 ${temporary.map((one) => `  ${one}_temp_path ${join(directory, one)};`).join("\n")}
 ${upstream === undefined ? "" : `  upstream next { server ${upstream}; ${keep} }\n`}  server {
 ${listen.map((address) => `    listen ${address};`).join("\n")}
-    location / { ${upstream === undefined ? 'return 200 "ok\\n";' : passing} }
+    location / { ${root === undefined ? answering : `root ${root}; sendfile on;`} }
   }
 }
 `;
