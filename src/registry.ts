@@ -7,8 +7,10 @@ import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
 import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
+import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
+import { factory as resourceProcessor } from "../processors/resource/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
@@ -19,6 +21,8 @@ export const FACTORIES: readonly Factory[] = [
   ebpfL7Receiver,
   otlpReceiver,
   memoryLimiterProcessor,
+  attributesProcessor,
+  resourceProcessor,
   spanStitchProcessor,
   batchProcessor,
   forwardConnector,

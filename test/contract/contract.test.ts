@@ -65,6 +65,10 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{path: ${join(folder, "out.jsonl")}}`;
     case "health_check":
       return `{endpoint: "127.0.0.1:${toPort}"}`;
+    case "attributes":
+      return "{actions: [{key: a, value: 1, action: upsert}]}";
+    case "resource":
+      return "{attributes: [{key: a, value: 1, action: upsert}]}";
     case "memory_limiter":
       return "{check_interval: 1s, limit_mib: 4000}";
     default:
