@@ -274,7 +274,7 @@ print(len(SIZED), len(CHUNKED))`;
       using harness = new Harness({ hooks });
       const script = `
 wait(); client, server = pair()
-for _ in range(40): client.send(b"*1\\r\\n$4\\r\\nPING\\r\\n"); server.recv(99); server.send(b"+PONG\\r\\n"); client.recv(99)`;
+for _ in range(40): client.send(b"\\x01another protocol"); server.recv(99); server.send(b"\\x02its answer"); client.recv(99)`;
       const captured = await watch(harness, script);
       assert.equal(captured.kinds.length, 0);
       const counts = harness.counts();
