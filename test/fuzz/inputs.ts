@@ -19,13 +19,28 @@ export interface Input {
 }
 
 const seedSchema = z.object({
-  records: z.array(z.object({ from: z.enum(["client", "server"]), text: z.string() })),
+  records: z.array(
+    z.object({
+      from: z.enum(["client", "server"]),
+      /** Bytes as the characters of Latin-1, or in hexadecimal. */
+      text: z.string().optional(),
+      hex: z.string().optional(),
+    }),
+  ),
 });
 
 interface Message {
   readonly direction: Direction;
   readonly bytes: Buffer;
 }
+
+/** For a protocol that has no goldens yet: little to mutate, but something. */
+const NO_GOLDENS: readonly (readonly Message[])[] = [
+  [
+    { direction: RECEIVED, bytes: Buffer.from("request\r\n") },
+    { direction: SENT, bytes: Buffer.from("response\r\n") },
+  ],
+];
 
 const RECORDS_MAX = 64;
 const RECORD_BYTES_MAX = 20_000;
@@ -37,7 +52,8 @@ export class InputSource {
   readonly #tokens: readonly Buffer[];
 
   constructor(protocol: Protocol) {
-    this.#conversations = readGoldens(protocol.name);
+    const goldens = readGoldens(protocol.name);
+    this.#conversations = goldens.length > 0 ? goldens : NO_GOLDENS;
     const texts = this.#conversations.flat().map((message) => message.bytes.toString("latin1"));
     const tokens = new Set(texts.flatMap((text) => text.split(/(?<=[\r\n :,;/])/)));
     for (const extra of ["\0", "\r", "\n", "\r\n\r\n", "0\r\n\r\n", "ffffffffffffffff\r\n", "-1"]) {
@@ -143,13 +159,13 @@ function cutIntoRecords(messages: readonly Message[], random: Random): readonly 
 
 function readGoldens(protocol: string): readonly (readonly Message[])[] {
   const folder = new URL(`../../src/protocols/${protocol}/goldens/`, import.meta.url);
-  if (!existsSync(folder)) throw new Error(`Protocol ${protocol} has no folder goldens to mutate.`);
+  if (!existsSync(folder)) return [];
   const files = readdirSync(folder).filter((name) => name.endsWith(".json"));
   return files.map((file) => {
     const golden = seedSchema.parse(JSON.parse(readFileSync(new URL(file, folder), "utf8")));
-    return golden.records.map(({ from, text }) => ({
+    return golden.records.map(({ from, text, hex }) => ({
       direction: from === "client" ? RECEIVED : SENT,
-      bytes: Buffer.from(text, "latin1"),
+      bytes: hex === undefined ? Buffer.from(text ?? "", "latin1") : Buffer.from(hex, "hex"),
     }));
   });
 }

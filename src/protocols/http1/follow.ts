@@ -57,6 +57,8 @@ export class MessageFollower {
   pid = 0;
   /** The request being read, while its exchange is open. */
   #sending: Http1Exchange | undefined = undefined;
+  /** A request whose body goes on, and nobody knows how far. */
+  #unbounded: Http1Exchange | undefined = undefined;
   /** Started in mid-stream, and no response has confirmed it yet. */
   #probation = false;
   /** Stream position of index 0 of the bytes being read. */
@@ -80,6 +82,14 @@ export class MessageFollower {
     if (first && response.expected < 0) response.expected = 0;
     this.#probation = !first;
     this.suspect = false;
+  }
+
+  /** In DRAIN: are these bytes the body of a request whose end cannot be computed? */
+  takesBody(): boolean {
+    const exchange = this.#unbounded;
+    if (exchange === undefined) return false;
+    if (exchange.responseStartNs === 0) exchange.requestEndNs = this.timeNs;
+    return true;
   }
 
   /** Is a response on its way whose request line was not read to its end? Then it never will be. */
@@ -340,6 +350,7 @@ export class MessageFollower {
   #finish(exchange: Http1Exchange): void {
     this.queue.shift();
     if (this.#sending === exchange) this.#sending = undefined;
+    if (this.#unbounded === exchange) this.#unbounded = undefined;
     this.response.startMessage();
     this.roleKnown = true;
     this.#events.end(exchange);
@@ -357,6 +368,9 @@ export class MessageFollower {
       else if (rest > 0 && half === this.response && inRecord && this.queue.count === 1) {
         half.body.lose();
         rest = half.body.hole(rest);
+      } else if (rest > 0 && half === this.request && inRecord) {
+        this.#unbounded = this.#sending;
+        this.takesBody();
       }
     } else if (half.carryLength > 0 && inRecord) {
       if (half === this.request) this.#cutRequestHead("head_too_large");
@@ -457,6 +471,7 @@ export class MessageFollower {
     this.received.startMessage();
     this.sent.startMessage();
     this.#sending = undefined;
+    this.#unbounded = undefined;
     this.#probation = false;
   }
 }

@@ -182,6 +182,18 @@ describe("HTTP/1 chunked bodies", () => {
     assertClean(talk);
   });
 
+  it("takes an upload of which only the head is captured", () => {
+    const head = "POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const talk = conversation();
+    for (let count = 0; count < 3; count++) {
+      talk.sent(`${head}5\r\nhello\r\n`, head.length).sent("5\r\nworld\r\n", 0);
+      talk.sent("0\r\n\r\n", 0).received(OK);
+    }
+    assert.deepEqual(statuses(talk), [200, 200, 200]);
+    assert.deepEqual(talk.observed.ended[2]?.timesNs, [9000, 11000, 12000, 12000]);
+    assertClean(talk);
+  });
+
   it("lets the next request end a response whose end was not seen", () => {
     const talk = conversation().received(GET).sent(CHUNKED).sent("5\r\nhello\r\n", 0);
     talk.sent("0\r\nDigest: x\r\n\r\n", 0).received(GET).sent(OK);

@@ -216,7 +216,7 @@ export class Http1Connection implements ConnectionParser {
         return;
       }
       messages.suspect = true;
-    }
+    } else if (record.position === messages.request.expected && messages.takesBody()) return;
     this.#events.lost("mid_stream");
   }
 
