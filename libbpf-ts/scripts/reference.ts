@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes docs/api.md: every export of the package with its docstring and signature.
+// Writes docs/generated/api.md: every export of the package with its docstring and signature.
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const ROOT = new URL("..", import.meta.url);
-const OUTPUT = new URL("docs/api.md", ROOT);
+const OUTPUT = new URL("docs/generated/api.md", ROOT);
 
 interface Declaration {
   readonly doc: string;

@@ -9,7 +9,8 @@ import { type DecodeRecord, type RecordsOptions, recordsOf } from "./pump.ts";
 
 /** The header before each record (`kernel/bpf/ringbuf.c`): length and two flags, then a page offset. */
 const HEADER_BYTES = 8;
-const BUSY_BIT = 0x8000_0000;
+/** The busy bit alone, as a signed word. */
+const BUSY = -0x8000_0000;
 const DISCARD_BIT = 0x4000_0000;
 const LENGTH_MASK = 0x3fff_ffff;
 /**
@@ -23,6 +24,60 @@ const LOADS_ARE_ORDERED = process.arch === "x64";
  * multiple of 8; its bytes are valid until `drain` returns, and are contiguous.
  */
 export type OnRecord = (offset: number, length: number) => void;
+
+const COUNT_MAX = 0x7fff_ffff;
+
+/** How far a drain came. */
+interface Progress {
+  offset: number;
+  consumedBytes: number;
+  recordCount: number;
+  discardedCount: number;
+}
+
+/**
+ * The loop by itself, over signed words, which have the busy bit as their sign. V8 optimises it while
+ * it runs; inside of `drain`, whose later lines it had not seen run by then, it left the optimised
+ * code at each call (Node 24: 9 ns a record in place of 5).
+ */
+function walkRecords(
+  walk: {
+    readonly words: Int32Array;
+    readonly mask: number;
+    readonly pendingBytes: number;
+    readonly recordsMax: number;
+  },
+  progress: Progress,
+  onRecord: OnRecord,
+): void {
+  const { words, mask, pendingBytes, recordsMax } = walk;
+  let offset = progress.offset;
+  let consumedBytes = 0;
+  let recordCount = 0;
+  try {
+    while (consumedBytes < pendingBytes && recordCount < recordsMax) {
+      const index = offset >>> 2;
+      const header = LOADS_ARE_ORDERED ? (words[index] ?? BUSY) : Atomics.load(words, index);
+      if (header < 0) {
+        return;
+      }
+      const start = offset + HEADER_BYTES;
+      const length = header & LENGTH_MASK;
+      const step = (length + HEADER_BYTES + 7) & ~7;
+      consumedBytes = (consumedBytes + step) | 0;
+      offset = (offset + step) & mask;
+      if (header >= DISCARD_BIT) {
+        progress.discardedCount++;
+        continue;
+      }
+      recordCount = (recordCount + 1) | 0;
+      onRecord(start, length);
+    }
+  } finally {
+    progress.consumedBytes = consumedBytes;
+    progress.recordCount = recordCount;
+  }
+}
 
 /**
  * Reads a BPF ring buffer in place. The ring's pages are mapped into JavaScript: `bytes`, `u32` and
@@ -42,8 +97,9 @@ export class RingReader {
   readonly #producerMemory: MappedMemory;
   readonly #consumer: BigUint64Array;
   readonly #producer: BigUint64Array;
+  readonly #words: Int32Array;
+  readonly #progress: Progress = { offset: 0, consumedBytes: 0, recordCount: 0, discardedCount: 0 };
   #isDraining = false;
-  #discardedCount = 0;
 
   /**
    * For {@link open}, and for tests that write a ring themselves.
@@ -62,6 +118,7 @@ export class RingReader {
     this.#producer = new BigUint64Array(producer.buffer, 0, 1);
     this.bytes = new Uint8Array(producer.buffer, page, 2 * size);
     this.u32 = new Uint32Array(producer.buffer, page, size / 2);
+    this.#words = new Int32Array(producer.buffer, page, size / 2);
     this.view = new DataView(producer.buffer, page, 2 * size);
   }
 
@@ -88,7 +145,7 @@ export class RingReader {
 
   /** Records that the BPF program discarded, skipped since the start. */
   get discardedCount(): number {
-    return this.#discardedCount;
+    return this.#progress.discardedCount;
   }
 
   /** Bytes between producer and consumer, headers and unfinished records included. */
@@ -111,41 +168,28 @@ export class RingReader {
         message: "drain: it was called by its own callback.",
       });
     }
-    const u32 = this.u32;
-    const mask = this.size - 1;
     // One BigInt each a drain: positions are 64 bit and must be read and written whole.
     const position = Atomics.load(this.#consumer, 0);
-    const pendingBytes = Number(Atomics.load(this.#producer, 0) - position);
-    let offset = Number(BigInt.asUintN(32, position)) & mask;
-    let consumedBytes = 0;
-    let recordCount = 0;
+    const progress = this.#progress;
+    progress.offset = Number(BigInt.asUintN(32, position)) & (this.size - 1);
+    progress.consumedBytes = 0;
+    progress.recordCount = 0;
+    const walk = {
+      words: this.#words,
+      mask: this.size - 1,
+      pendingBytes: Number(Atomics.load(this.#producer, 0) - position) | 0,
+      recordsMax: Math.min(recordsMax, COUNT_MAX) | 0,
+    };
     this.#isDraining = true;
     try {
-      while (consumedBytes < pendingBytes && recordCount < recordsMax) {
-        const index = offset >>> 2;
-        const header = LOADS_ARE_ORDERED ? (u32[index] ?? BUSY_BIT) : Atomics.load(u32, index);
-        if (header >= BUSY_BIT) {
-          break;
-        }
-        const start = offset + HEADER_BYTES;
-        const length = header & LENGTH_MASK;
-        const step = (length + HEADER_BYTES + 7) & ~7;
-        consumedBytes += step;
-        offset = (offset + step) & mask;
-        if (header >= DISCARD_BIT) {
-          this.#discardedCount++;
-          continue;
-        }
-        recordCount++;
-        onRecord(start, length);
-      }
+      walkRecords(walk, progress, onRecord);
     } finally {
       this.#isDraining = false;
-      if (consumedBytes > 0) {
-        Atomics.store(this.#consumer, 0, position + BigInt(consumedBytes));
+      if (progress.consumedBytes > 0) {
+        Atomics.store(this.#consumer, 0, position + BigInt(progress.consumedBytes));
       }
     }
-    return recordCount;
+    return progress.recordCount;
   }
 
   /** The records as objects, for those who do not need the last nanosecond; see {@link recordsOf}. */

@@ -35,7 +35,7 @@ function pack(
 }
 
 test("the reference is what the docstrings say", () => {
-  const path = join(ROOT, "docs/api.md");
+  const path = join(ROOT, "docs/generated/api.md");
   if (process.env["UPDATE_GOLDENS"] === "1") {
     writeFileSync(path, writeReference());
   }
@@ -47,7 +47,14 @@ test("the packed package works from inside a node_modules, compiled, typed and w
   try {
     const main = pack(stage([]), folder);
     const needed = [
-      ...["package.json", "README.md", "LICENSE", "CHANGELOG.md", "THIRD_PARTY.md", "docs/api.md"],
+      ...[
+        "package.json",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "THIRD_PARTY.md",
+        "docs/generated/api.md",
+      ],
       ...["dist/index.js", "dist/index.d.ts", "bin/libbpf-ts.js", "scripts/build.sh"],
       ...["native/Cargo.lock", "native/src/lib.rs", "include/bpf/bpf_helpers.h"],
       ...["examples/exec-snoop.ts", "examples/exec-snoop.bpf.c", "examples/bpf/kernel-types.h"],

@@ -129,7 +129,9 @@ test("a Go program's addresses get names and lines, stripped or not", withoutGo,
 });
 
 test("build ids are what readelf prints", () => {
-  const notes = execFileSync("readelf", ["-n", TARGET_PROGRAM], { encoding: "utf8" });
+  const notes = execFileSync(process.env["READELF"] ?? "readelf", ["-n", TARGET_PROGRAM], {
+    encoding: "utf8",
+  });
   assert.equal(buildIdOf(TARGET_PROGRAM), /Build ID: ([0-9a-f]+)/.exec(notes)?.[1]);
 });
 
