@@ -6,6 +6,7 @@ import { FieldReader, varintBytes, WIRE_BYTES } from "../pdata/wire.ts";
 
 const KEY = 1;
 const VALUE = 2;
+const KEY_TAG = 0x0a;
 const VALUE_TAG = 0x12;
 const DOUBLE_TAG = 0x21;
 const EMPTY = new Uint8Array(0);
@@ -23,8 +24,7 @@ class Entry {
   keyBytes: Uint8Array = EMPTY;
   keyStart = 0;
   keyStop = 0;
-  /** The value field with its tag, and its AnyValue; -1 and empty when there is none. */
-  valueTagAt = -1;
+  /** The AnyValue; empty when there is none. */
   valueBytes: Uint8Array = EMPTY;
   valueStart = 0;
   valueStop = 0;
@@ -73,7 +73,6 @@ export class AttributeList {
       this.#entries.push(entry);
     }
     entry.state = AS_READ;
-    entry.valueTagAt = -1;
     return entry;
   }
 
@@ -85,6 +84,26 @@ export class AttributeList {
     entry.stop = stop;
     entry.keyBytes = bytes;
     entry.valueBytes = bytes;
+    // As every SDK writes it: key, value, no length above 127.
+    const keyStop = start + 2 + (bytes[start + 1] ?? 0);
+    if (
+      bytes[start] === KEY_TAG &&
+      keyStop < start + 130 &&
+      bytes[keyStop] === VALUE_TAG &&
+      keyStop + 2 + (bytes[keyStop + 1] ?? 0) === stop &&
+      (bytes[keyStop + 1] ?? 0) < 0x80
+    ) {
+      entry.keyStart = start + 2;
+      entry.keyStop = keyStop;
+      entry.valueStart = keyStop + 2;
+      entry.valueStop = stop;
+      return;
+    }
+    this.#readSlowly(entry);
+  }
+
+  #readSlowly(entry: Entry): void {
+    const { keyBytes: bytes, start, stop } = entry;
     entry.keyStart = entry.keyStop = entry.valueStart = entry.valueStop = start;
     const inner = this.#inner.reset(bytes, start, stop);
     while (inner.next()) {
@@ -93,7 +112,6 @@ export class AttributeList {
         entry.keyStart = inner.start;
         entry.keyStop = inner.stop;
       } else if (inner.field === VALUE) {
-        entry.valueTagAt = inner.tagAt;
         entry.valueStart = inner.start;
         entry.valueStop = inner.stop;
       }
