@@ -14,6 +14,9 @@ const USAGE = "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passe
 /** Data time between two decisions, µs. */
 const STEP_US = 5_000_000;
 
+/** The bench wants every answer with its confidence, sure or not. */
+const OPTIONS = { ...DEFAULT_INFERENCE, confidenceMin: 0 };
+
 interface ServiceCalls {
   readonly incoming: StitchCall[];
   readonly outgoing: StitchCall[];
@@ -71,7 +74,10 @@ function stream(
   rootOf: (call: number) => number,
 ): Link[] {
   const events = [
-    ...service.incoming.map((call) => ({ call: asIncoming(call, rootOf(call.call)), incoming: true })),
+    ...service.incoming.map((call) => ({
+      call: asIncoming(call, rootOf(call.call)),
+      incoming: true,
+    })),
     ...service.outgoing.map((call) => ({ call: asOutgoing(call), incoming: false })),
   ].sort((a, b) => a.call.endUs - b.call.endUs);
   const links: Link[] = [];
@@ -120,7 +126,7 @@ function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Ma
     const votes: Votes = new Map();
     const voting = Math.ceil(passes / 2);
     for (let pass = 1; pass <= passes; pass++) {
-      const inference = new ServiceInference({ ...DEFAULT_INFERENCE, seed: pass }, model);
+      const inference = new ServiceInference({ ...OPTIONS, seed: pass }, model);
       const links = stream(service, inference, rootOf);
       if (pass <= passes - voting) continue;
       for (const link of links) vote(votes, link, link.confidence / voting);

@@ -1,100 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DelayDensity } from "./delay-density.ts";
+import {
+  addWait,
+  choose,
+  createPredictor,
+  createSlot,
+  delayScore,
+  evidence,
+  FORGET_SAMPLES,
+  learnPair,
+  logEnding,
+  logLikelihood,
+  overtakes,
+  readyTrigger,
+  type Slot,
+  type Wait,
+} from "./event-slot.ts";
 import { FEATURES_MAX, GaussianCopula } from "./gaussian-copula.ts";
 import { PatternCounts } from "./pattern-counts.ts";
+import {
+  type ChildColumns,
+  FROM_JOIN,
+  FROM_KINDS,
+  FROM_LATEST_END,
+  FROM_LATEST_START,
+  FROM_RELEASE,
+  FROM_START,
+  type Handled,
+  slotKey,
+  triggerName,
+  triggerTime,
+} from "./triggers.ts";
 
-/** What a model needs of a handled call's children: columns by child, children by start time. */
-export interface ChildColumns {
-  readonly kind: Int32Array;
-  readonly startUs: Float64Array;
-  readonly endUs: Float64Array;
-  /** How long the callee worked, where known, else how long the call took. */
-  readonly workUs: Float64Array;
-}
-
-/** An incoming call. */
-export interface Handled {
-  readonly startUs: number;
-  readonly endUs: number;
-  /** Latest end of the other incoming calls known to belong to the same trace; NaN without. */
-  readonly joinUs: number;
-}
-
-/** The handler's own start. */
-const FROM_START = 0;
-/** The latest of the handler's start and its calls' ends so far. */
-const FROM_LATEST_END = 1;
-/** The latest start of an earlier call. */
-const FROM_LATEST_START = 2;
-/** The latest end of another handler of the same trace in this service. */
-const FROM_JOIN = 3;
-/** From here on: the latest end (even) or start (odd) of a call of one kind. */
-const FROM_KINDS = 4;
 /** Kinds of calls a handler's events are tried as triggers of; more make no new triggers. */
 const TRIGGER_KINDS_MAX = 6;
-/** Earlier calls that are looked at for a trigger. */
-const LOOK_BACK = 32;
-/** Nats a sample by which another trigger must predict better than "latest end" to be believed. */
-const SWITCH_MARGIN = 0.05;
-/** Nats against overtaking before anything is learnt, and how fast they are learnt. */
-const ORDER_BEFORE = 0.5;
-const ORDER_RATE = 0.05;
-const ORDER_MAX = 8;
-const TRUST_BEFORE = 0.9;
-const TRUST_RATE = 0.02;
-const TRUST_MIN = 0.4;
-const TRUST_MAX = 1.1;
-/** Calls that outlive their handler to each that does not, before anything is learnt. */
-const OUTLIVED_BEFORE = 0.005;
-/** A likelihood's weight falls to a third within as many samples. */
-const FORGET_SAMPLES = 500;
 
-/** One event to predict (a call's start or the handler's end) from one earlier event. */
-interface Predictor {
-  readonly trigger: number;
-  readonly delays: DelayDensity;
-  /** Delays from the handler's start when the trigger did not happen. */
-  readonly otherwise: DelayDensity;
-  present: number;
-  absent: number;
-  /** Mean logarithm of the density that it gave to samples before it learnt them. */
-  score: number;
-  scored: number;
-}
-
-interface Slot {
-  /** Number of the slot's delay among a handler's joint features, its call's work comes next; -1 beyond them. */
-  readonly feature: number;
-  readonly work: DelayDensity;
-  readonly predictors: Predictor[];
-  chosen: Predictor;
-  /** Calls that ended within their handler, and calls that outlived it. */
-  inside: number;
-  outlived: number;
-  /** Nats against events that overtake each other while both wait: 0 for none, large for a queue. */
-  order: number;
-  /** Weight of a delay's evidence: below 1 where concurrent handlers are slow together. */
-  trust: number;
-}
-
-function createPredictor(trigger: number): Predictor {
-  return {
-    trigger,
-    delays: new DelayDensity(),
-    otherwise: new DelayDensity(),
-    present: 0,
-    absent: 0,
-    score: 0,
-    scored: 0,
-  };
-}
-
-function createSlot(triggers: readonly number[], feature: number): Slot {
-  const predictors = triggers.map(createPredictor);
-  const preferred = predictors.find((one) => one.trigger === FROM_LATEST_END) ?? predictors[0];
-  if (preferred === undefined) throw new Error("A slot needs at least one trigger.");
-  return { feature, work: new DelayDensity(), predictors, chosen: preferred, inside: 0, outlived: 0, order: ORDER_BEFORE, trust: TRUST_BEFORE };
-}
+const unlearnt = new DelayDensity();
 
 /**
  * What handling one kind of incoming call looks like: which calls it makes how often, and when
@@ -142,7 +83,14 @@ export class HandlerModel {
       this.#scores[slot.feature + 1] = slot.work.score(columns.workUs[child] ?? 0);
       mask |= 3 << slot.feature;
     }
-    const event = triggerTime(this.#end.chosen.trigger, handled, endUs, children, children.length, columns);
+    const event = triggerTime(
+      this.#end.chosen.trigger,
+      handled,
+      endUs,
+      children,
+      children.length,
+      columns,
+    );
     this.#scores[this.#end.feature] = delayScore(this.#end.chosen, startUs, endUs, event);
     return mask | (1 << this.#end.feature);
   }
@@ -171,7 +119,7 @@ export class HandlerModel {
       const key = slotKey(ofA, i, columns.kind);
       const slot = this.#slots.get(key);
       if (slot === undefined || slot.order === 0) continue;
-      const { trigger } = slot.chosen;
+      const trigger = readyTrigger(slot);
       const at = columns.startUs[ofA[i] ?? 0] ?? 0;
       const ready = triggerTime(trigger, a, at, ofA, i, columns);
       for (let j = 0; j < ofB.length; j++) {
@@ -223,12 +171,19 @@ export class HandlerModel {
         const slot = this.#slots.get(slotKey(children, i, columns.kind));
         if (slot === undefined) continue;
         const atUs = columns.startUs[children[i] ?? 0] ?? 0;
-        const readyUs = triggerTime(slot.chosen.trigger, one, atUs, children, i, columns);
+        const readyUs = triggerTime(readyTrigger(slot), one, atUs, children, i, columns);
         if (Number.isNaN(readyUs)) continue;
         addWait(waits, slot, { readyUs, atUs });
       }
       const atUs = one.endUs;
-      const readyUs = triggerTime(this.#end.chosen.trigger, one, atUs, children, children.length, columns);
+      const readyUs = triggerTime(
+        this.#end.chosen.trigger,
+        one,
+        atUs,
+        children,
+        children.length,
+        columns,
+      );
       if (children.length > 0) addWait(waits, this.#end, { readyUs, atUs });
     }
     for (const [slot, row] of waits) {
@@ -262,7 +217,9 @@ export class HandlerModel {
     for (const [key, slot] of this.#slots) {
       const name = `${kindName(key >> 1)}${(key & 1) === 1 ? " (again)" : ""}`;
       const after = triggerName(slot.chosen.trigger, kindName);
-      lines.push(`${name} after ${after}, order ${slot.order.toFixed(1)}, trust ${slot.trust.toFixed(1)}`);
+      lines.push(
+        `${name} after ${after}, order ${slot.order.toFixed(1)}, trust ${slot.trust.toFixed(1)}`,
+      );
     }
     const { chosen, order, trust } = this.#end;
     const end = `end after ${triggerName(chosen.trigger, kindName)}`;
@@ -292,7 +249,7 @@ export class HandlerModel {
     let slot = this.#slots.get(key);
     if (slot === undefined) {
       const feature = 2 * this.#slots.size;
-      const general = [FROM_START, FROM_LATEST_END, FROM_LATEST_START, FROM_JOIN];
+      const general = [FROM_START, FROM_LATEST_END, FROM_LATEST_START, FROM_JOIN, FROM_RELEASE];
       const triggers = [...general, ...this.#kindTriggers()];
       slot = createSlot(triggers, feature + 2 < FEATURES_MAX ? feature : -1);
       this.#slots.set(key, slot);
@@ -341,129 +298,4 @@ export class HandlerModel {
       }
     }
   }
-}
-
-const unlearnt = new DelayDensity();
-
-/** From when an event could happen until it did. */
-interface Wait {
-  readonly readyUs: number;
-  readonly atUs: number;
-}
-
-function addWait(waits: Map<Slot, Wait[]>, slot: Slot, wait: Wait): void {
-  const row = waits.get(slot);
-  if (row === undefined) waits.set(slot, [wait]);
-  else row.push(wait);
-}
-
-function learnPair(
-  slot: Slot,
-  readyA: number,
-  atA: number,
-  readyB: number,
-  atB: number,
-): void {
-  const { delays } = slot.chosen;
-  const early = Math.min(atA, atB);
-  const late = Math.max(atA, atB);
-  if (early < readyB) return;
-  const inOrder = delays.logDensity(early - readyA) + delays.logDensity(late - readyB);
-  const crossed = delays.logDensity(late - readyA) + delays.logDensity(early - readyB);
-  const gain = Math.max(-5, Math.min(5, inOrder - crossed));
-  const share = 1 / (1 + Math.exp(-(slot.order + slot.trust * gain)));
-  const error = (atA < atB ? 1 : 0) - share;
-  slot.order = Math.max(0, Math.min(ORDER_MAX, slot.order + ORDER_RATE * error));
-  const trust = slot.trust + TRUST_RATE * error * gain;
-  slot.trust = Math.max(TRUST_MIN, Math.min(TRUST_MAX, trust));
-}
-
-function overtakes(readyA: number, atA: number, readyB: number, atB: number): boolean {
-  if (readyA >= atB || readyB >= atA) return false;
-  return (readyA - readyB) * (atA - atB) < 0;
-}
-
-function logEnding(slot: Slot | undefined, outlives: boolean): number {
-  const inside = (slot?.inside ?? 0) + 1;
-  const outlived = (slot?.outlived ?? 0) + OUTLIVED_BEFORE;
-  return Math.log((outlives ? outlived : inside) / (inside + outlived));
-}
-
-function slotKey(children: readonly number[], index: number, kinds: Int32Array): number {
-  const kind = kinds[children[index] ?? 0] ?? 0;
-  for (let i = index - 1; i >= 0 && i >= index - LOOK_BACK; i--) {
-    if (kinds[children[i] ?? 0] === kind) return 2 * kind + 1;
-  }
-  return 2 * kind;
-}
-
-function delayScore(one: Predictor, startUs: number, atUs: number, eventUs: number): number {
-  if (Number.isNaN(eventUs)) return one.otherwise.score(atUs - startUs);
-  return one.delays.score(atUs - eventUs);
-}
-
-/** The likelihood's logarithm, its distance from the usual weighted by the slot's trust. */
-function evidence(slot: Slot, startUs: number, atUs: number, eventUs: number): number {
-  const usual = slot.chosen.score;
-  return usual + slot.trust * (logLikelihood(slot.chosen, startUs, atUs, eventUs) - usual);
-}
-
-function logLikelihood(one: Predictor, startUs: number, atUs: number, eventUs: number): number {
-  const all = one.present + one.absent + 1;
-  if (Number.isNaN(eventUs)) {
-    return Math.log((one.absent + 0.5) / all) + one.otherwise.logDensity(atUs - startUs);
-  }
-  return Math.log((one.present + 0.5) / all) + one.delays.logDensity(atUs - eventUs);
-}
-
-/** When the trigger of the event at `atUs` happened; NaN when it did not. */
-function triggerTime(
-  trigger: number,
-  handled: Handled,
-  atUs: number,
-  children: readonly number[],
-  index: number,
-  columns: ChildColumns,
-): number {
-  if (trigger === FROM_START) return handled.startUs;
-  if (trigger === FROM_JOIN) {
-    const joinUs = Math.max(handled.joinUs, handled.startUs);
-    return joinUs <= atUs ? joinUs : Number.NaN;
-  }
-  let latest = trigger === FROM_LATEST_END ? handled.startUs : Number.NaN;
-  const stop = Math.max(0, index - LOOK_BACK);
-  for (let i = index - 1; i >= stop; i--) {
-    const child = children[i] ?? 0;
-    if (trigger === FROM_LATEST_START) return columns.startUs[child] ?? 0;
-    if (trigger >= FROM_KINDS) {
-      if (columns.kind[child] !== (trigger - FROM_KINDS) >> 1) continue;
-      if ((trigger & 1) === 1) return columns.startUs[child] ?? 0;
-    }
-    const endUs = columns.endUs[child] ?? 0;
-    if (endUs <= atUs && !(endUs <= latest)) latest = endUs;
-  }
-  return latest;
-}
-
-function choose(slot: Slot): void {
-  let best = slot.chosen;
-  let bestScore = Number.NEGATIVE_INFINITY;
-  const samples = Math.max(...slot.predictors.map((one) => one.scored));
-  for (const one of slot.predictors) {
-    if (one.scored < Math.min(16, samples)) continue;
-    const preference = one.trigger === FROM_LATEST_END ? SWITCH_MARGIN : 0;
-    if (one.score + preference <= bestScore) continue;
-    best = one;
-    bestScore = one.score + preference;
-  }
-  slot.chosen = best;
-}
-
-function triggerName(trigger: number, kindName: (kind: number) => string): string {
-  if (trigger === FROM_START) return "start";
-  if (trigger === FROM_LATEST_END) return "latest end";
-  if (trigger === FROM_LATEST_START) return "latest start";
-  if (trigger === FROM_JOIN) return "others of the trace";
-  const kind = kindName((trigger - FROM_KINDS) >> 1);
-  return `${(trigger & 1) === 1 ? "start" : "end"} of ${kind}`;
 }

@@ -50,7 +50,7 @@ function tell(count: number, gapUs: number, seed: number, handle: (r: Random) =>
 }
 
 /** Runs a story twice, the second time with what the first taught; the links of the second. */
-function answered(story: Story, passes = 2): Link[] {
+function answered(story: Story, passes = 4): Link[] {
   let inference = new ServiceInference(DEFAULT_INFERENCE);
   let links: Link[] = [];
   for (let pass = 0; pass < passes; pass++) {
@@ -98,17 +98,31 @@ test("calls one after the other, three handlers at a time: at least 99 % are rig
   assert.ok(rightShare(story, links) >= 0.99, `right ${rightShare(story, links)}`);
 });
 
-test("links said to be sure are right, and doubtful ones are the wrong ones", () => {
-  const story = tell(1500, 600, 22, sequential);
+test("links are as often right as they are said to be, among some fifteen handlers at a time", () => {
+  const story = tell(500, 700, 22, sequential);
   const links = answered(story);
-  const share = (from: number, to: number): number => {
+  for (const [from, to] of [
+    [0.5, 0.75],
+    [0.75, 0.95],
+    [0.95, 1.01],
+  ] as const) {
     const some = links.filter((link) => link.confidence >= from && link.confidence < to);
-    const right = some.filter((link) => link.parent === story.parentOf.get(link.child));
-    return right.length / some.length;
-  };
-  assert.ok(share(0.99, 1.01) > 0.985, `sure: ${share(0.99, 1.01)}`);
-  assert.ok(Math.abs(share(0.8, 0.95) - 0.88) < 0.1, `quite sure: ${share(0.8, 0.95)}`);
-  assert.ok(Math.abs(share(0.4, 0.7) - 0.55) < 0.15, `doubtful: ${share(0.4, 0.7)}`);
+    const right = some.filter((link) => link.parent === story.parentOf.get(link.child)).length;
+    const said = some.reduce((sum, link) => sum + link.confidence, 0);
+    const spread = 3 * Math.sqrt(some.length * 0.25) + 0.05 * some.length;
+    assert.ok(Math.abs(said - right) < spread, `${from}: ${right} of ${some.length}, said ${said}`);
+  }
+  assert.ok(rightShare(story, links) > 0.9, `right ${rightShare(story, links)}`);
+});
+
+test("a parent that is less sure than asked for is not said", () => {
+  const inference = new ServiceInference({ ...DEFAULT_INFERENCE, confidenceMin: 0.9 });
+  inference.incoming({ id: 1, operation: "serve", startUs: 0, endUs: 5000 });
+  inference.incoming({ id: 2, operation: "serve", startUs: 0, endUs: 5000 });
+  inference.outgoing({ id: 3, operation: "a", startUs: 300, endUs: 4000 });
+  const [link] = inference.flush();
+  assert.equal(link?.parent, undefined);
+  assert.ok((link?.confidence ?? 1) < 0.9);
 });
 
 test("parallel calls and a join: at least 99 % are right", () => {
@@ -208,7 +222,13 @@ test("in a join the last call of a trace goes on, whichever operation it is", ()
     at += exponential(random, 12_000);
     const parts = ["x", "y", "z"].map((operation) => {
       const startUs = at + exponential(random, 1500);
-      return { id: id++, operation, trace, startUs, endUs: startUs + 200 + exponential(random, 100) };
+      return {
+        id: id++,
+        operation,
+        trace,
+        startUs,
+        endUs: startUs + 200 + exponential(random, 100),
+      };
     });
     parts.sort((a, b) => a.endUs - b.endUs);
     const last = parts.pop();

@@ -25,9 +25,9 @@ export interface CallTimes {
 /** A decided outgoing call. */
 export interface Link {
   readonly child: number;
-  /** Id of the incoming call, or undefined when none is likelier. */
+  /** Id of the incoming call; undefined when none is likelier or none likely enough. */
   readonly parent: number | undefined;
-  /** Probability that this answer is right, 0 to 1. */
+  /** Probability that the likeliest answer is right, 0 to 1. */
   readonly confidence: number;
 }
 
@@ -37,6 +37,8 @@ export interface InferenceOptions {
   readonly holdUs: number;
   /** Incoming plus outgoing calls held; above it the oldest are decided at once. */
   readonly heldMax: number;
+  /** A parent that is less sure than this is not said, 0 to 1. */
+  readonly confidenceMin: number;
   readonly solver: SolverOptions;
 }
 
@@ -44,6 +46,7 @@ export const DEFAULT_INFERENCE: InferenceOptions = {
   seed: 1,
   holdUs: 2_000_000,
   heldMax: 20_000,
+  confidenceMin: 0.5,
   solver: { warmUpSweeps: 60, sampleSweeps: 200, coolSweeps: 30 },
 };
 
@@ -145,7 +148,8 @@ export class ServiceInference {
       child.decided = true;
       child.parent = this.#parents[parent]?.call.id;
       const confidence = solution.confidence[index] ?? 0;
-      links.push({ child: child.call.id, parent: child.parent, confidence });
+      const said = confidence >= this.#options.confidenceMin ? child.parent : undefined;
+      links.push({ child: child.call.id, parent: said, confidence });
       if (parent !== NONE || confidence > 0.9) this.#model.learnOrphan(parent === NONE);
     }
     this.#learn(problem, solution, dueUs);
@@ -164,7 +168,11 @@ export class ServiceInference {
       kind: Int32Array.from(this.#children, (one) => one.kind),
       startUs: Float64Array.from(starts),
       endUs: Float64Array.from(this.#children, (one) => one.call.endUs),
-      workUs: Float64Array.from(this.#children, ({ call }) => call.workUs ?? call.endUs - call.startUs),
+      releaseUs: this.#releases(),
+      workUs: Float64Array.from(
+        this.#children,
+        ({ call }) => call.workUs ?? call.endUs - call.startUs,
+      ),
       candidates: this.#candidates(),
       fixed: Uint8Array.from(this.#children, (one) => (one.decided ? 1 : 0)),
       initial: Int32Array.from(this.#children, (one) =>
@@ -172,6 +180,25 @@ export class ServiceInference {
       ),
       logOrphan: new Float64Array(count).fill(logOrphan),
     };
+  }
+
+  /** For each child in order of start, the latest end before it among calls of its kind. */
+  #releases(): Float64Array {
+    const releases = new Float64Array(this.#children.length).fill(Number.NaN);
+    const ends = [...this.#children.keys()].sort(
+      (a, b) => (this.#children[a]?.call.endUs ?? 0) - (this.#children[b]?.call.endUs ?? 0),
+    );
+    const latest = new Map<number, number>();
+    let next = 0;
+    for (const [index, child] of this.#children.entries()) {
+      for (; next < ends.length; next++) {
+        const ended = this.#children[ends[next] ?? 0];
+        if (ended === undefined || ended.call.endUs > child.call.startUs) break;
+        latest.set(ended.kind, ended.call.endUs);
+      }
+      releases[index] = latest.get(child.kind) ?? Number.NaN;
+    }
+    return releases;
   }
 
   /** The held incoming calls; those that share a trace know of each other. */
@@ -240,7 +267,11 @@ export class ServiceInference {
     }
     for (const [model, indexes] of done) {
       const handled = indexes.flatMap((index) => problem.parents[index] ?? []);
-      model.learnOrder(handled, indexes.map((index) => lists[index] ?? []), problem);
+      model.learnOrder(
+        handled,
+        indexes.map((index) => lists[index] ?? []),
+        problem,
+      );
     }
     this.#model.refresh();
   }

@@ -94,7 +94,10 @@ export class ServiceModel {
     return [...this.#handlers].flatMap(([key, handler]) => {
       const pooled = key === ROLES * OPERATIONS_MAX;
       const name = pooled ? "any" : this.nameOf(Math.floor(key / ROLES));
-      const role = ["", " (last of its trace)", " (not last of its trace)"][pooled ? ROLE_LAST : key % ROLES] ?? "";
+      const role =
+        ["", " (last of its trace)", " (not last of its trace)"][
+          pooled ? ROLE_LAST : key % ROLES
+        ] ?? "";
       const lines = handler.describe((kind) => this.nameOf(kind));
       return lines.map((line) => `${name}${role}: ${line}`);
     });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ChildColumns, Handled, HandlerModel } from "./handler-model.ts";
+import type { HandlerModel } from "./handler-model.ts";
+import type { ChildColumns, Handled } from "./triggers.ts";
 
 /** No parent. */
 export const NONE = -1;

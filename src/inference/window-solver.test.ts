@@ -22,6 +22,7 @@ function problemOf(model: HandlerModel, handlers: Times[], calls: Times[]): Wind
     kind: new Int32Array(sorted.length),
     startUs: Float64Array.from(sorted, (one) => one.startUs),
     endUs: Float64Array.from(sorted, (one) => one.endUs),
+    releaseUs: new Float64Array(sorted.length).fill(Number.NaN),
     workUs: Float64Array.from(sorted, (one) => one.endUs - one.startUs),
     candidates: sorted.map((one) =>
       [...parents.keys()].filter(
@@ -43,7 +44,11 @@ function taught(): HandlerModel {
     const startUs = 100 + Math.round(900 * random());
     const endUs = startUs + 1000 + Math.round(2000 * random());
     const problem = problemOf(model, [], [{ startUs, endUs }]);
-    const handled = { startUs: 0, endUs: endUs + 50 + Math.round(300 * random()), joinUs: Number.NaN };
+    const handled = {
+      startUs: 0,
+      endUs: endUs + 50 + Math.round(300 * random()),
+      joinUs: Number.NaN,
+    };
     model.learn(handled, [0], problem);
   }
   model.refresh();
