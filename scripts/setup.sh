@@ -75,6 +75,13 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 	need wrk wrk
 	need setpriv util-linux
 fi
+if [ "$purpose" = test ]; then
+	need redis-server redis-server
+	need /usr/lib/postgresql postgresql
+	need /usr/lib/python3/dist-packages/redis python3-redis
+	need /usr/lib/python3/dist-packages/psycopg2 python3-psycopg2
+	need /usr/lib/python3/dist-packages/psycopg python3-psycopg
+fi
 if [ ${#packages[@]} -gt 0 ]; then
 	has apt-get || fail "These programs are missing: ${packages[*]}." \
 		"This set-up installs Debian packages; on another system install what they hold by hand."

@@ -76,7 +76,9 @@ export type LossReason =
   | "response_without_request"
   | "mid_stream"
   | "pipeline_limit"
-  | "after_upgrade";
+  | "after_upgrade"
+  /** A round trip of the protocol itself that ran nothing, such as preparing a statement. */
+  | "no_operation";
 
 export interface ExchangeEvents {
   /**

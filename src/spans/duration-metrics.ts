@@ -144,6 +144,8 @@ export class DurationMetrics {
       return;
     }
     shared?.describe(writer);
+    // The conventions have no instrument for this side of the protocol.
+    if (writer.name === "") return;
     const needsAddress = exchange.role === "client" && !writer.hasServerAddress;
     if (needsAddress) {
       writer.string(KEYS.serverAddress, connection.serverAddress);
