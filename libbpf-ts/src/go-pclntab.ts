@@ -72,36 +72,34 @@ export class GoFunctionTable {
     }
     const textStart = (first: number): number =>
       moduleText(elf, section.address, first) ?? elf.section(".text")?.address ?? 0;
-    try {
-      return new GoFunctionTable(table, textStart);
-    } catch (cause) {
-      if (cause instanceof RangeError) {
-        return undefined;
-      }
-      throw cause;
-    }
+    return insideTable(() => new GoFunctionTable(table, textStart));
   }
 
   /** All functions, by rising address. */
   *functions(): Generator<GoFunction, void, void> {
     for (let index = 0; index < this.#count; index++) {
-      yield this.#function(index);
+      const found = insideTable(() => this.#function(index));
+      if (found !== undefined) {
+        yield found;
+      }
     }
   }
 
   /** The function whose code an address is in; undefined when there is none. */
   find(address: number): GoFunction | undefined {
-    const index = this.#indexOf(address);
-    return index === undefined ? undefined : this.#function(index);
+    return insideTable(() => {
+      const index = this.#indexOf(address);
+      return index === undefined ? undefined : this.#function(index);
+    });
   }
 
   /** The source line of an address; undefined when the table does not say. */
   line(address: number): GoLine | undefined {
-    const index = this.#indexOf(address);
-    if (index === undefined) {
-      return undefined;
-    }
-    try {
+    return insideTable(() => {
+      const index = this.#indexOf(address);
+      if (index === undefined) {
+        return undefined;
+      }
       const at = this.#record(index);
       const entryBytes = this.#isOld ? 8 : 4;
       const field = (number: number): number =>
@@ -113,14 +111,9 @@ export class GoFunctionTable {
         return undefined;
       }
       const unit = this.#units + (field(7) + fileNumber) * 4;
-      const name = this.#string(this.#files + this.#table.readUInt32LE(unit));
-      return { file: name, line };
-    } catch (cause) {
-      if (cause instanceof RangeError) {
-        return undefined;
-      }
-      throw cause;
-    }
+      const file = this.#string(this.#files + this.#table.readUInt32LE(unit));
+      return { file, line };
+    });
   }
 
   #indexOf(address: number): number | undefined {
@@ -199,6 +192,18 @@ export class GoFunctionTable {
         return value;
       }
     }
+  }
+}
+
+/** Undefined where a damaged table points outside of itself. */
+function insideTable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof RangeError) {
+      return undefined;
+    }
+    throw cause;
   }
 }
 

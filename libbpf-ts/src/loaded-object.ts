@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Attachment, attachTo } from "./attach.ts";
 import type { AttachTarget } from "./attach-target.ts";
-import type { BtfValue, CodecOptions } from "./codec.ts";
+import { type BtfValue, type CodecOptions, decodeValue } from "./codec.ts";
 import { BpfError, lastLines } from "./errors.ts";
 import { guarded, toBpfError } from "./failure.ts";
 import { MappedGlobals } from "./globals.ts";
@@ -200,6 +200,25 @@ export class LoadedObject {
     } finally {
       link.detach();
     }
+  }
+
+  /**
+   * Runs an iterator program that writes structs (`bpf_seq_write`), and returns them as objects.
+   *
+   * @param typeName The struct as the program names it.
+   */
+  iteratorRecords(
+    programName: string,
+    typeName: string,
+    target: AttachTarget = {},
+  ): readonly BtfValue[] {
+    const layout = this.types.layoutNamed(typeName);
+    const bytes = this.runIterator(programName, target);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const count = layout.bytes === 0 ? 0 : Math.floor(bytes.length / layout.bytes);
+    return Array.from({ length: count }, (_, index) =>
+      decodeValue(layout, view, index * layout.bytes),
+    );
   }
 
   /** A map by the name it has in the BPF program. The same object at each call. */

@@ -46,7 +46,6 @@ export interface NativeModule {
   interfaceIndex(name: string): number;
   mount(kind: string, path: string): void;
   libbpfVersion(): string;
-  openPinned(path: string): number;
   demangle(name: string): string;
 }
 
@@ -134,7 +133,6 @@ export interface NativeObject extends NativeHandle {
     priority: number,
   ): NativeLink;
   attachFreplace(program: string, targetFd: number, target: string): NativeLink;
-  attachStructOps(map: string): NativeLink;
   attachMapIterator(program: string, map: NativeMap): NativeLink;
   attachCgroupIterator(program: string, fd: number, order: number): NativeLink;
   testRun(

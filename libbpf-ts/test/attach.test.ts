@@ -209,9 +209,11 @@ kernelTest("iterators print text, list the entries of a map, and walk a cgroup",
   assert.match(tasks.readText(), new RegExp(`^${process.pid} \\S+`));
   const numbers = loaded.map("numbers");
   numbers.set(u32(7), new Uint8Array(new BigUint64Array([49n]).buffer));
-  const bytes = loaded.runIterator("list_entries", { kind: "map_iterator", map: numbers }).slice();
-  assert.equal(new DataView(bytes.buffer).getBigUint64(0, true), 49n);
-  assert.equal(new DataView(bytes.buffer).getUint32(8, true), 7);
+  const target = { kind: "map_iterator", map: numbers } as const;
+  assert.equal(loaded.runIterator("list_entries", target).length, 16);
+  assert.deepEqual(loaded.iteratorRecords("list_entries", "struct entry", target), [
+    { value: 49n, key: 7, unused: 0 },
+  ]);
   const path = "/sys/fs/cgroup/unified";
   if (existsSync(`${path}/cgroup.procs`)) {
     using own = loaded.attach("list_cgroups", { kind: "cgroup_iterator", path, order: "self" });

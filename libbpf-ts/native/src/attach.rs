@@ -514,16 +514,6 @@ impl NativeObject {
     }
 
     #[napi(catch_unwind)]
-    pub fn attach_struct_ops(&self, map: String) -> Result<NativeLink> {
-        let map = self.map_pointer(&map)?;
-        log::start();
-        link_of(
-            unsafe { bpf::bpf_map__attach_struct_ops(map) },
-            "attach struct_ops",
-        )
-    }
-
-    #[napi(catch_unwind)]
     pub fn attach_map_iterator(&self, program: String, map: &NativeMap) -> Result<NativeLink> {
         let mut info = bpf::bpf_iter_link_info::default();
         info.map.map_fd = map.raw_fd()? as u32;

@@ -4,7 +4,7 @@
 use libbpf_sys as bpf;
 use napi_derive::napi;
 
-use crate::error::{c_string, check, errno, last_errno, Result};
+use crate::error::{c_string, errno, last_errno, Result};
 
 /// A descriptor of a process, the key of task storage; the caller closes it.
 #[napi(catch_unwind)]
@@ -44,18 +44,7 @@ pub fn mount(kind: String, path: String) -> Result<()> {
     Ok(())
 }
 
-/// The link kinds of this libbpf's `linux/bpf.h`, for reports.
 #[napi(catch_unwind)]
 pub fn libbpf_version() -> String {
     unsafe { crate::error::string_at(bpf::libbpf_version_string()) }
-}
-
-/// The descriptor of a pinned program; the caller closes it.
-#[napi(catch_unwind)]
-pub fn open_pinned(path: String) -> Result<i32> {
-    let path = c_string(&path)?;
-    check(
-        unsafe { bpf::bpf_obj_get(path.as_ptr()) },
-        "open pinned object",
-    )
 }

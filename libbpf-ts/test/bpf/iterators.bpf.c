@@ -18,6 +18,8 @@ struct entry {
 	__u32 key;
 	__u32 unused;
 };
+/* Puts the struct into the types. */
+const struct entry *entry_record __attribute__((unused));
 
 SEC("iter/task")
 int print_tasks(struct bpf_iter__task *ctx)
