@@ -4,11 +4,15 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { describeMachine } from "./support/machine.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const FOLDER = join(import.meta.dirname, "libbpf-ts");
+const MEASURE = fileURLToPath(import.meta.resolve("./libbpf-ts/measure.ts"));
+const CC = process.env["CC"] ?? "cc";
+const BPFTOOL = process.env["BPFTOOL"] ?? "bpftool";
 const BUILD = join(ROOT, "build/bench-libbpf-ts");
 const NATIVE = join(ROOT, "libbpf-ts/native");
 const RECORDS = 50_000;
@@ -38,7 +42,7 @@ function compile(): void {
   const clang = process.env["CLANG"] ?? "clang-19";
   execFileSync(clang, [...bpf, "-c", `${FOLDER}/bench.bpf.c`, "-o", `${BUILD}/bench.bpf.o`]);
   const words = ["-O2", "-Wall", include, `${FOLDER}/baseline.c`, libbpfArchive(), "-lelf", "-lz"];
-  execFileSync("cc", [...words, "-o", `${BUILD}/baseline`]);
+  execFileSync(CC, [...words, "-o", `${BUILD}/baseline`]);
 }
 
 /** Relies on: `measure.ts` and `baseline.c` print one flat object of numbers. */
@@ -55,7 +59,7 @@ function stagePublished(): string {
 }
 
 function measure(mode: string, amount: number = RECORDS, env: NodeJS.ProcessEnv = {}): string {
-  const words = [join(FOLDER, "measure.ts"), mode, `${BUILD}/bench.bpf.o`, String(amount)];
+  const words = [MEASURE, mode, `${BUILD}/bench.bpf.o`, String(amount)];
   const options = { encoding: "utf8", cwd: ROOT, env: { ...process.env, ...env } } as const;
   return execFileSync(process.execPath, words, options);
 }
@@ -70,14 +74,14 @@ function medianOf(runs: readonly Figures[], name: string): number {
 }
 
 function bpfProgramCount(): number {
-  const text = execFileSync("bpftool", ["-j", "prog", "list"], { encoding: "utf8" });
+  const text = execFileSync(BPFTOOL, ["-j", "prog", "list"], { encoding: "utf8" });
   const all: unknown = JSON.parse(text);
   return Array.isArray(all) ? all.filter((each) => /^program_/.test(String(each.name))).length : -1;
 }
 
 async function killHolders(): Promise<number> {
   for (let round = 0; round < KILLED; round++) {
-    const words = [join(FOLDER, "measure.ts"), "hold", `${BUILD}/bench.bpf.o`];
+    const words = [MEASURE, "hold", `${BUILD}/bench.bpf.o`];
     const child = spawn(process.execPath, words, {
       cwd: ROOT,
       stdio: ["ignore", "pipe", "inherit"],
