@@ -27,7 +27,12 @@ export async function benchSteadyRate(
 ): Promise<SteadyResult> {
   const program = buildLoad(folder);
   const nginx = await startNginx(folder, PORT, 0);
-  const agent = await startAgent(agentConfig(`[{ports: [${PORT}]}]`, "{nop: {}}"), { folder });
+  const agent = await startAgent(agentConfig(`[{ports: [${PORT}]}]`, "{nop: {}}"), {
+    folder,
+  }).catch(async (error: unknown) => {
+    await nginx.stop();
+    throw error;
+  });
   const memory: number[] = [];
   const timer = setInterval(() => memory.push(Math.round(residentMib(agent.pid))), 10_000);
   if (options.statistics) writeFileSync(STATISTICS, "1");

@@ -22,6 +22,9 @@ import type { ExchangeOutput } from "./exchange-output.ts";
 /** Runtimes whose threads each run one event loop, and idle in it only. */
 const EVENT_LOOPS: ReadonlySet<string> = new Set(["nodejs", "deno", "bun"]);
 
+/** asyncio reads all ready sockets before it runs the tasks that they wake. */
+const READ_AHEAD: ReadonlySet<string> = new Set(["cpython", "pypy"]);
+
 /** What was found out when the request began; kept in `Exchange.link`, used again with it. */
 class ExchangeLink implements StitchFacts {
   flags = 0;
@@ -40,15 +43,24 @@ class ExchangeLink implements StitchFacts {
   }
 }
 
+interface Process {
+  readonly pid: number;
+  /** Server requests that are open. */
+  open: number;
+  /** Another thread answered a request than the one that read it: its threads share work. */
+  sharesWork: boolean;
+}
+
 /** Server requests that a thread has read and that are open. */
 interface Thread {
   readonly tid: number;
+  readonly process: Process;
   open: number;
 }
 
 /** Links kept for later exchanges. */
 const FREE_LINKS_MAX = 4096;
-/** Threads without open requests are forgotten beyond so many. */
+/** Threads and processes without open requests are forgotten beyond so many. */
 const THREADS_MAX = 8192;
 
 export interface ExchangeTrackerOptions {
@@ -67,7 +79,8 @@ export class ExchangeTracker implements ConnectionEvents {
   readonly #options: ExchangeTrackerOptions;
   readonly #threads = new Map<number, Thread>();
   readonly #freeLinks: ExchangeLink[] = [];
-  #lastThread: Thread = { tid: -1, open: 0 };
+  readonly #processes = new Map<number, Process>();
+  #lastThread: Thread = { tid: -1, process: { pid: -1, open: 0, sharesWork: false }, open: 0 };
   #openCount = 0;
 
   constructor(options: ExchangeTrackerOptions) {
@@ -86,10 +99,11 @@ export class ExchangeTracker implements ConnectionEvents {
     this.#openCount++;
     account.exchangesStarted.add(1);
     if (!connection.isNamed) table.meet(connection);
-    const thread = this.#thread(cursor.tid);
+    const thread = this.#thread(cursor.tid, cursor.pid);
     if (exchange.role === "server") {
       link.thread = thread;
       thread.open++;
+      thread.process.open++;
       return;
     }
     link.openServerRequests = thread.open;
@@ -99,11 +113,15 @@ export class ExchangeTracker implements ConnectionEvents {
       const startNs = peer.startOf(exchange.requestPosition - excessOf(connection));
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
-    this.#resolveTrigger(connection, link);
+    if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
   }
 
   end(connection: Connection, exchange: Exchange): void {
     const link = this.#close(exchange);
+    const { requestTid, responseTid } = exchange;
+    if (link?.thread !== undefined && responseTid !== 0 && responseTid !== requestTid) {
+      link.thread.process.sharesWork = true;
+    }
     this.#finish(connection, exchange, link);
     if (link !== undefined) this.#release(link);
   }
@@ -154,7 +172,10 @@ export class ExchangeTracker implements ConnectionEvents {
     const { link } = exchange;
     if (!(link instanceof ExchangeLink)) return undefined;
     exchange.link = undefined;
-    if (link.thread !== undefined) link.thread.open--;
+    if (link.thread !== undefined) {
+      link.thread.open--;
+      link.thread.process.open--;
+    }
     return link;
   }
 
@@ -162,20 +183,47 @@ export class ExchangeTracker implements ConnectionEvents {
     if (this.#freeLinks.length < FREE_LINKS_MAX) this.#freeLinks.push(link);
   }
 
-  #thread(tid: number): Thread {
-    if (this.#lastThread.tid === tid) return this.#lastThread;
+  #thread(tid: number, pid: number): Thread {
+    if (this.#lastThread.tid === tid && this.#lastThread.process.pid === pid) {
+      return this.#lastThread;
+    }
     let thread = this.#threads.get(tid);
-    if (thread === undefined) {
-      if (this.#threads.size >= THREADS_MAX) this.#forgetIdleThreads();
-      thread = { tid, open: 0 };
+    if (thread === undefined || thread.process.pid !== pid) {
+      if (this.#threads.size >= THREADS_MAX) this.#forgetIdle();
+      thread = { tid, process: this.#process(pid), open: 0 };
       this.#threads.set(tid, thread);
     }
     this.#lastThread = thread;
     return thread;
   }
 
-  #forgetIdleThreads(): void {
+  #process(pid: number): Process {
+    let process = this.#processes.get(pid);
+    if (process === undefined) {
+      process = { pid, open: 0, sharesWork: false };
+      this.#processes.set(pid, process);
+    }
+    return process;
+  }
+
+  #forgetIdle(): void {
     for (const [tid, thread] of this.#threads) if (thread.open === 0) this.#threads.delete(tid);
+    for (const [pid, one] of this.#processes) if (one.open === 0) this.#processes.delete(pid);
+  }
+
+  /**
+   * Does what the thread read last say what it writes for? Not where threads share work (Go,
+   * tokio, pools), unless one request is all there is; nor in a loop that reads ahead.
+   */
+  #threadTells(thread: Thread): boolean {
+    if (thread.process.sharesWork && thread.process.open > 1) return false;
+    return thread.open <= 1 || !READ_AHEAD.has(this.#runtime());
+  }
+
+  #runtime(): string {
+    const { cursor, selection } = this.#options;
+    const { attributes } = selection.process(cursor.pid) ?? {};
+    return String(attributes?.get(ATTR_PROCESS_RUNTIME_NAME));
   }
 
   #resolveTrigger(connection: Connection, link: ExchangeLink): void {
@@ -195,10 +243,7 @@ export class ExchangeTracker implements ConnectionEvents {
    * JavaScript event loop that slept on a lock, such as one of its garbage collector's.
    */
   #isTurnOver(): boolean {
-    const { cursor, selection } = this.#options;
-    if (cursor.waited) return true;
-    const runtime = selection.process(cursor.pid)?.attributes.get(ATTR_PROCESS_RUNTIME_NAME);
-    return !EVENT_LOOPS.has(String(runtime));
+    return this.#options.cursor.waited || !EVENT_LOOPS.has(this.#runtime());
   }
 
   #triggeredByRequest(source: Connection, link: ExchangeLink): void {

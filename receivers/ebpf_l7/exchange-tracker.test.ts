@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DATA_SEND } from "../../bpf/generated/wire.ts";
+import { TRIGGER_NONE, TRIGGER_REQUEST } from "../../src/model/stitch-key.ts";
+import { REQUEST, RESPONSE, RingBench } from "./testing/ring-bench.ts";
+
+const RECEIVED = 0;
+const CALL = 100;
+
+interface Turn {
+  readonly socket: number;
+  readonly tid: number;
+}
+
+/** A thread reads an incoming request. */
+function arrive(bench: RingBench, { socket, tid }: Turn): void {
+  bench.connection(socket, socket);
+  bench.data(socket, RECEIVED, 0, REQUEST, { tid });
+}
+
+/** A thread that has last read the request on `socket` makes a call and reads its response. */
+function call(bench: RingBench, { socket, tid }: Turn): number | undefined {
+  const out = CALL + socket;
+  bench.connection(out, out);
+  const trigger = { triggerSocket: socket, triggerPosition: REQUEST.length };
+  bench.data(out, DATA_SEND, 0, REQUEST, { tid, ...trigger });
+  bench.data(out, RECEIVED, 0, RESPONSE, { tid });
+  return bench.triggers.at(-1);
+}
+
+function answer(bench: RingBench, { socket, tid }: Turn): void {
+  bench.data(socket, DATA_SEND, 0, RESPONSE, { tid });
+}
+
+test("a call has the request as its trigger that its thread read last", () => {
+  const bench = new RingBench();
+  arrive(bench, { socket: 1, tid: 1 });
+  arrive(bench, { socket: 2, tid: 1 });
+  assert.equal(call(bench, { socket: 2, tid: 1 }), TRIGGER_REQUEST);
+});
+
+test("where threads share work, a call has a trigger only while one request is open", () => {
+  const bench = new RingBench();
+  arrive(bench, { socket: 1, tid: 1 });
+  answer(bench, { socket: 1, tid: 2 });
+  arrive(bench, { socket: 2, tid: 1 });
+  assert.equal(call(bench, { socket: 2, tid: 1 }), TRIGGER_REQUEST);
+  arrive(bench, { socket: 3, tid: 3 });
+  assert.equal(call(bench, { socket: 3, tid: 3 }), TRIGGER_NONE);
+});
+
+test("threads that each answer what they read do not share work", () => {
+  const bench = new RingBench();
+  for (const tid of [1, 2, 3]) arrive(bench, { socket: tid, tid });
+  for (const tid of [1, 2, 3]) {
+    assert.equal(call(bench, { socket: tid, tid }), TRIGGER_REQUEST);
+    answer(bench, { socket: tid, tid });
+  }
+});
+
+test("a Python thread with several requests open has read ahead", () => {
+  const bench = new RingBench(16, new Map([["process.runtime.name", "cpython"]]));
+  arrive(bench, { socket: 1, tid: 1 });
+  assert.equal(call(bench, { socket: 1, tid: 1 }), TRIGGER_REQUEST);
+  arrive(bench, { socket: 2, tid: 1 });
+  assert.equal(call(bench, { socket: 2, tid: 1 }), TRIGGER_NONE);
+});
