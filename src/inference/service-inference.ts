@@ -56,6 +56,11 @@ const OTHER_CLOCK_TOLERANCE_US = 3000;
 /** Parents tried for one call: those that began last. */
 const CANDIDATES_MAX = 64;
 
+/** Handlers' lengths beyond what is due that a window reaches. */
+const HORIZON_HANDLERS = 2;
+/** What is left of the longest handler's length after a window without such a one. */
+const LONGEST_KEPT = 0.9;
+
 interface HeldParent {
   readonly call: CallTimes;
   readonly kind: number;
@@ -80,6 +85,11 @@ export class ServiceInference {
   readonly #random: () => number;
   #parents: HeldParent[] = [];
   #children: HeldChild[] = [];
+  /** The part of both that is being solved, in order of start. */
+  #windowParents: readonly HeldParent[] = [];
+  #windowChildren: readonly HeldChild[] = [];
+  /** Longest handler of late, µs. */
+  #longestUs = 0;
   /** Calls decided before their time because `heldMax` was reached. */
   forcedCount = 0;
 
@@ -138,15 +148,16 @@ export class ServiceInference {
     this.#children.sort(
       (a, b) => a.call.startUs - b.call.startUs || a.kind - b.kind || a.call.id - b.call.id,
     );
+    this.#openWindow(dueUs);
     const problem = this.#problem();
     if (!this.#model.taught) this.#bootstrap(problem);
     const solution = solveWindow(problem, this.#options.solver, this.#random);
     const links: Link[] = [];
-    for (const [index, child] of this.#children.entries()) {
+    for (const [index, child] of this.#windowChildren.entries()) {
       if (child.decided || child.call.endUs > dueUs) continue;
       const parent = solution.parent[index] ?? NONE;
       child.decided = true;
-      child.parent = this.#parents[parent]?.call.id;
+      child.parent = this.#windowParents[parent]?.call.id;
       const confidence = solution.confidence[index] ?? 0;
       const said = confidence >= this.#options.confidenceMin ? child.parent : undefined;
       links.push({ child: child.call.id, parent: said, confidence });
@@ -157,25 +168,36 @@ export class ServiceInference {
     return links;
   }
 
+  /** Leaves out what begins so late that it cannot bear on anything that is due. */
+  #openWindow(dueUs: number): void {
+    for (const { call } of this.#parents) {
+      this.#longestUs = Math.max(this.#longestUs, call.endUs - call.startUs);
+    }
+    const horizonUs = dueUs + HORIZON_HANDLERS * this.#longestUs;
+    this.#windowParents = this.#parents.filter((one) => one.call.startUs <= horizonUs);
+    this.#windowChildren = this.#children.filter((one) => one.call.startUs <= horizonUs);
+    this.#longestUs *= LONGEST_KEPT;
+  }
+
   #problem(): WindowProblem {
-    const count = this.#children.length;
-    const index = new Map(this.#parents.map((one, at) => [one.call.id, at]));
-    const starts = this.#children.map((one) => one.call.startUs);
+    const count = this.#windowChildren.length;
+    const index = new Map(this.#windowParents.map((one, at) => [one.call.id, at]));
+    const starts = this.#windowChildren.map((one) => one.call.startUs);
     const spanUs = Math.max(1e6, (starts.at(-1) ?? 0) - (starts[0] ?? 0));
     const logOrphan = Math.log((this.#model.orphanShare * Math.max(1, count)) / spanUs);
     return {
       parents: this.#handled(),
-      kind: Int32Array.from(this.#children, (one) => one.kind),
+      kind: Int32Array.from(this.#windowChildren, (one) => one.kind),
       startUs: Float64Array.from(starts),
-      endUs: Float64Array.from(this.#children, (one) => one.call.endUs),
+      endUs: Float64Array.from(this.#windowChildren, (one) => one.call.endUs),
       releaseUs: this.#releases(),
       workUs: Float64Array.from(
-        this.#children,
+        this.#windowChildren,
         ({ call }) => call.workUs ?? call.endUs - call.startUs,
       ),
       candidates: this.#candidates(),
-      fixed: Uint8Array.from(this.#children, (one) => (one.decided ? 1 : 0)),
-      initial: Int32Array.from(this.#children, (one) =>
+      fixed: Uint8Array.from(this.#windowChildren, (one) => (one.decided ? 1 : 0)),
+      initial: Int32Array.from(this.#windowChildren, (one) =>
         one.parent === undefined ? NONE : (index.get(one.parent) ?? NONE),
       ),
       logOrphan: new Float64Array(count).fill(logOrphan),
@@ -184,15 +206,15 @@ export class ServiceInference {
 
   /** For each child in order of start, the latest end before it among calls of its kind. */
   #releases(): Float64Array {
-    const releases = new Float64Array(this.#children.length).fill(Number.NaN);
-    const ends = [...this.#children.keys()].sort(
-      (a, b) => (this.#children[a]?.call.endUs ?? 0) - (this.#children[b]?.call.endUs ?? 0),
+    const releases = new Float64Array(this.#windowChildren.length).fill(Number.NaN);
+    const ends = [...this.#windowChildren.keys()].sort(
+      (a, b) => (this.#windowChildren[a]?.call.endUs ?? 0) - (this.#windowChildren[b]?.call.endUs ?? 0),
     );
     const latest = new Map<number, number>();
     let next = 0;
-    for (const [index, child] of this.#children.entries()) {
+    for (const [index, child] of this.#windowChildren.entries()) {
       for (; next < ends.length; next++) {
-        const ended = this.#children[ends[next] ?? 0];
+        const ended = this.#windowChildren[ends[next] ?? 0];
         if (ended === undefined || ended.call.endUs > child.call.startUs) break;
         latest.set(ended.kind, ended.call.endUs);
       }
@@ -204,13 +226,13 @@ export class ServiceInference {
   /** The held incoming calls; those that share a trace know of each other. */
   #handled(): Parent[] {
     const groups = new Map<number, CallTimes[]>();
-    for (const { call } of this.#parents) {
+    for (const { call } of this.#windowParents) {
       if (call.trace === undefined) continue;
       const group = groups.get(call.trace);
       if (group === undefined) groups.set(call.trace, [call]);
       else group.push(call);
     }
-    return this.#parents.map(({ call, kind }) => {
+    return this.#windowParents.map(({ call, kind }) => {
       const group = groups.get(call.trace ?? Number.NaN) ?? [];
       let joinUs = Number.NaN;
       let role = group.length > 1 ? ROLE_LAST : ROLE_ALONE;
@@ -228,8 +250,8 @@ export class ServiceInference {
   #candidates(): number[][] {
     let open: number[] = [];
     let next = 0;
-    const parents = this.#parents;
-    return this.#children.map((child) => {
+    const parents = this.#windowParents;
+    return this.#windowChildren.map((child) => {
       const tolerance = child.call.otherClock === true ? OTHER_CLOCK_TOLERANCE_US : TOLERANCE_US;
       const start = child.call.startUs;
       while (next < parents.length) {
@@ -249,7 +271,7 @@ export class ServiceInference {
   }
 
   #learn(problem: WindowProblem, solution: Solution, dueUs: number): void {
-    const lists: number[][] = this.#parents.map(() => []);
+    const lists: number[][] = this.#windowParents.map(() => []);
     for (let child = 0; child < problem.kind.length; child++) {
       const fixed = problem.fixed[child] === 1;
       const parent = (fixed ? problem.initial[child] : solution.sample[child]) ?? NONE;
@@ -260,7 +282,7 @@ export class ServiceInference {
       if (parent.endUs > dueUs) continue;
       const children = lists[index] ?? [];
       parent.model.learn(parent, children, problem);
-      this.#model.learnRole(this.#parents[index]?.kind ?? 0, parent.role, children.length > 0);
+      this.#model.learnRole(this.#windowParents[index]?.kind ?? 0, parent.role, children.length > 0);
       const alike = done.get(parent.model);
       if (alike === undefined) done.set(parent.model, [index]);
       else alike.push(index);
@@ -278,7 +300,7 @@ export class ServiceInference {
 
   /** First lessons: the handlers that leave no choice, as all calls within them are only theirs. */
   #bootstrap(problem: WindowProblem): void {
-    const lists: number[][] = this.#parents.map(() => []);
+    const lists: number[][] = this.#windowParents.map(() => []);
     const doubtful = new Set<number>();
     const outliving = outlivingKinds(problem);
     for (const [child, options] of problem.candidates.entries()) {
