@@ -9,6 +9,7 @@ import { factory as discoveryExtension } from "../extensions/discovery/factory.t
 import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
 import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
+import { factory as filterProcessor } from "../processors/filter/factory.ts";
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as resourceProcessor } from "../processors/resource/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
@@ -23,6 +24,7 @@ export const FACTORIES: readonly Factory[] = [
   memoryLimiterProcessor,
   attributesProcessor,
   resourceProcessor,
+  filterProcessor,
   spanStitchProcessor,
   batchProcessor,
   forwardConnector,
