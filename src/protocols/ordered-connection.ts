@@ -156,9 +156,13 @@ export class OrderedConnection implements ConnectionParser {
       this.#track(record, first);
       return;
     }
-    if (found === "yes") {
+    if (found !== "no") {
       if (this.#last === direction) this.#suspect = true;
-    } else this.#judgeSuspicion(contiguous, true);
+    } else if (this.#last !== direction) {
+      this.#judgeSuspicion(contiguous, true);
+      // The first response of all, after a request that was not the first.
+      if (record.position === 0 && sawOther) this.#overlaps = true;
+    }
     this.#events.lost("mid_stream");
   }
 
@@ -172,8 +176,15 @@ export class OrderedConnection implements ConnectionParser {
     this.#mode = TRACK;
     this.#probation = !first;
     this.#suspect = false;
+    if (first) this.#expectFromStart(record.direction);
     this.#dialect.begin(record.direction === RECEIVED ? "server" : "client", first);
     this.#feedRequest(record);
+  }
+
+  /** No response has come: the first one is at position 0. */
+  #expectFromStart(requests: Direction): void {
+    if (requests === RECEIVED) this.#sentEnd = 0;
+    else this.#receivedEnd = 0;
   }
 
   /**
@@ -219,11 +230,8 @@ export class OrderedConnection implements ConnectionParser {
     else if (gap > 0 && this.#dialect.requestHole(gap)) return true;
     else this.#loseRequests("gap");
     this.#last = this.#requests;
-    if (this.#mode === SEEK) this.#seek(record, false);
-    else {
-      this.#suspect = true;
-      this.#events.lost("gap");
-    }
+    this.#suspect = true;
+    this.#events.lost("gap");
     return false;
   }
 
@@ -274,6 +282,8 @@ export class OrderedConnection implements ConnectionParser {
     if (!contiguous) {
       const gap = record.position - this.#end(record.direction);
       if (gap < 0 || !dialect.responseHole(gap)) {
+        // How many answers are still to come cannot be told any more.
+        if (dialect.openCount > 1) this.#overlaps = true;
         this.#events.lost("gap");
         this.#abandonAll("gap");
         return;

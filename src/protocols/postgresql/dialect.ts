@@ -208,7 +208,7 @@ export class PostgresqlDialect implements Dialect {
     }
     const record = this.#record;
     if ((!isQuery && !isExtended && type !== SYNC) || record === undefined) return;
-    if (this.#results.count >= this.#shared.options.pipelinedMax) {
+    if (this.#results.owed >= this.#shared.options.pipelinedMax) {
       this.#outcome = TOO_MANY;
       return;
     }

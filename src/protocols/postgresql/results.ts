@@ -36,6 +36,8 @@ export class Results {
   readonly #owed = new Fifo<Owed>();
   /** ReadyForQuery has not come since the start of the connection. */
   #connecting = false;
+  /** Of what is owed, what ReadyForQuery answers: each Sync and each simple query. */
+  #groups = 0;
   /** The server ignores Sync while it takes a COPY's data, the one sent before it too. */
   #syncsIgnored = 0;
   #copying = false;
@@ -47,8 +49,19 @@ export class Results {
     this.#events = events;
   }
 
-  get count(): number {
+  /** Results and answers to Sync. */
+  get owed(): number {
     return this.#owed.count;
+  }
+
+  /** Groups that ReadyForQuery ends, the one that is being sent included. */
+  get count(): number {
+    return this.#groups + (this.#isOpenGroup() ? 1 : 0);
+  }
+
+  #isOpenGroup(): boolean {
+    const last = this.#owed.last;
+    return last !== undefined && last !== "sync" && last.kind === EXTENDED;
   }
 
   /** The next request message starts another request. */
@@ -71,17 +84,22 @@ export class Results {
 
   push(exchange: PostgresqlExchange): void {
     this.#owed.push(exchange);
+    if (exchange.kind === SIMPLE) this.#groups++;
   }
 
   sync(): void {
     if (this.#syncsIgnored > 0) this.#syncsIgnored--;
-    else this.#owed.push("sync");
+    else {
+      this.#owed.push("sync");
+      this.#groups++;
+    }
   }
 
   /** The last statement was not sent in whole, as far as is known. */
   takeBack(exchange: PostgresqlExchange, reason: LossReason): void {
     if (this.#owed.last !== exchange) return;
     this.#owed.pop();
+    if (exchange.kind === SIMPLE) this.#groups--;
     this.#abandon(exchange, reason);
   }
 
@@ -152,6 +170,7 @@ export class Results {
     for (let front = first; front !== undefined; front = this.#owed.first) {
       if (front === "sync") {
         this.#owed.shift();
+        this.#groups--;
         this.#skipping = false;
         return TAKEN;
       }
@@ -174,6 +193,7 @@ export class Results {
   #finish(exchange: PostgresqlExchange, timeNs: number): void {
     exchange.endNs = timeNs;
     this.#owed.shift();
+    if (exchange.kind === SIMPLE) this.#groups--;
     this.#events.end(exchange);
     this.#shared.recycle(exchange);
   }
@@ -187,13 +207,16 @@ export class Results {
     for (let next = this.#owed.shift(); next !== undefined; next = this.#owed.shift()) {
       if (next !== "sync") this.#abandon(next, reason);
     }
+    this.#groups = 0;
     this.begin(false);
   }
 
   close(timeNs: number, error: number): void {
     for (let next = this.#owed.first; next !== undefined; next = this.#owed.first) {
-      if (next === "sync") this.#owed.shift();
-      else if (next.kind === EXTENDED && !next.executed) {
+      if (next === "sync") {
+        this.#owed.shift();
+        this.#groups--;
+      } else if (next.kind === EXTENDED && !next.executed) {
         this.#owed.shift();
         this.#abandon(next, "no_operation");
       } else {

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { POSTGRESQL } from "./postgresql/protocol.ts";
+import { REDIS } from "./redis/protocol.ts";
+import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
+
+/** Whole conversations in which each request can be told from its response's status. */
+
+const RUNS = 300;
+const OPTIONS = { ...TEST_OPTIONS, pipelinedMax: 64 };
+
+interface Piece {
+  readonly direction: Direction;
+  readonly text: string;
+}
+/** How a protocol writes request `number`, and a response that carries the number too. */
+interface Writer {
+  readonly protocol: Protocol;
+  readonly opening: readonly Piece[];
+  request(number: number, padding: number): string;
+  response(number: number, padding: number): string;
+  /** The numbers in a span's text and status. */
+  requestNumber(attributes: Readonly<Record<string, unknown>>): number;
+  responseNumber(attributes: Readonly<Record<string, unknown>>): number;
+}
+
+/** Bodies that look like messages: nothing in them may be believed. */
+function bait(length: number): string {
+  const text = "*1\r\n$4\r\nPING\r\n-E999 no\r\n+OK\r\nQ\0\0\0\x0bSELECT\0Z\0\0\0\x05I";
+  return text.repeat(Math.ceil(length / text.length)).slice(0, length);
+}
+
+function int32(value: number): string {
+  return String.fromCharCode(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255);
+}
+
+function message(type: string, body: string): string {
+  return type + int32(body.length + 4) + body;
+}
+
+const redis: Writer = {
+  protocol: REDIS,
+  opening: [],
+  request: (number, padding) => {
+    // As many arguments as the number: that is what the text shows.
+    const values = new Array<string>(number % 15).fill("$1\r\na\r\n");
+    const pad = bait(padding);
+    return `*${values.length + 2}\r\n$3\r\nDEL\r\n$${pad.length}\r\n${pad}\r\n${values.join("")}`;
+  },
+  response: (number, padding) =>
+    `|1\r\n+pad\r\n$${padding}\r\n${bait(padding)}\r\n-E${number % 15} error\r\n`,
+  requestNumber: (attributes) => String(attributes["db.query.text"]).split("?").length - 2,
+  responseNumber: (attributes) =>
+    Number(String(attributes["db.response.status_code"] ?? "E-1").slice(1)),
+};
+
+const postgresql: Writer = {
+  protocol: POSTGRESQL,
+  opening: [
+    { direction: RECEIVED, text: `${int32(8)}${int32(80877103)}` },
+    { direction: SENT, text: "N" },
+    { direction: RECEIVED, text: `${int32(21)}${int32(196608)}user\0tester\0\0` },
+    { direction: SENT, text: message("R", int32(0)) + message("Z", "I") },
+  ],
+  request: (number, padding) => {
+    const sql = `SELECT t${number}x FROM "${bait(padding).replaceAll(/["\0]/g, "_")}"`;
+    if (padding % 3 === 0) return message("Q", `${sql}\0`);
+    const bind = message("B", `\0\0${"\0".repeat(6)}`);
+    const parse = message("P", `\0${sql}\0\0\0`);
+    return parse + bind + message("D", "P\0") + message("E", `\0${int32(0)}`) + message("S", "");
+  },
+  response: (number, padding) => {
+    const row = message("D", `\0\x01${int32(padding)}${bait(padding)}`);
+    const code = `E${String(number).padStart(4, "0")}`;
+    return row.repeat(2) + message("E", `SERROR\0C${code}\0Mm\0\0`) + message("Z", "I");
+  },
+  requestNumber: (attributes) => Number(/t(\d+)x/.exec(String(attributes["db.query.text"]))?.[1]),
+  responseNumber: (attributes) =>
+    Number(String(attributes["db.response.status_code"] ?? "E-1").slice(1)),
+};
+
+const sizes = fc.array(fc.array(fc.nat(90), { minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 8,
+});
+
+/** Bursts of requests, each answered before the next burst. */
+function bursts(writer: Writer, groups: readonly (readonly number[])[]): Piece[] {
+  const pieces = [...writer.opening];
+  let number = 0;
+  for (const group of groups) {
+    group.forEach((padding, index) => {
+      pieces.push({ direction: RECEIVED, text: writer.request(number + index, padding) });
+    });
+    group.forEach((padding, index) => {
+      pieces.push({ direction: SENT, text: writer.response(number + index, padding) });
+    });
+    number += group.length;
+  }
+  return pieces;
+}
+
+/** Always one more request on its way than answered. */
+function lagging(writer: Writer, paddings: readonly number[]): Piece[] {
+  const pieces = [...writer.opening];
+  paddings.forEach((padding, number) => {
+    pieces.push({ direction: RECEIVED, text: writer.request(number, padding) });
+    const before = paddings[number - 1];
+    if (before !== undefined) {
+      pieces.push({ direction: SENT, text: writer.response(number - 1, before) });
+    }
+  });
+  return pieces;
+}
+
+function cut(pieces: readonly Piece[], fractions: readonly number[]): Piece[] {
+  return pieces.flatMap(({ direction, text }, index) => {
+    const fraction = fractions[index % fractions.length] ?? 1;
+    const at = Math.floor(text.length * fraction);
+    return [text.slice(0, at), text.slice(at)]
+      .filter((part) => part !== "")
+      .map((part) => ({ direction, text: part }));
+  });
+}
+
+function play(writer: Writer, pieces: readonly Piece[], dropped = new Set<number>()): Observed {
+  const observed = new Observed(writer.protocol, { ...OPTIONS });
+  const positions = [0, 0];
+  pieces.forEach(({ direction, text }, index) => {
+    const bytes = Buffer.from(text, "latin1");
+    const position = positions[direction] ?? 0;
+    positions[direction] = position + bytes.length;
+    if (dropped.has(index)) return;
+    observed.parser.data(new TestRecord({ direction, position, bytes, timeNs: index * 1000 }));
+  });
+  observed.parser.close(1e9, 0);
+  assert.equal(observed.openCount, 0);
+  assert.ok(observed.parser.idle);
+  return observed;
+}
+
+function assertPaired(writer: Writer, observed: Observed): number {
+  let paired = 0;
+  for (const { attributes } of observed.ended) {
+    const response = writer.responseNumber(attributes);
+    if (response < 0 || Number.isNaN(response)) continue;
+    paired++;
+    const request = writer.requestNumber(attributes);
+    if (!Number.isNaN(request)) assert.equal(response, request % (writer === redis ? 15 : 1e4));
+  }
+  return paired;
+}
+
+const fractions = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+  minLength: 1,
+  maxLength: 6,
+});
+
+for (const writer of [redis, postgresql]) {
+  describe(`${writer.protocol.name}, any conversation`, () => {
+    it("gives the same exchanges however the bytes are cut", () => {
+      const check = (groups: readonly (readonly number[])[], where: readonly number[]): void => {
+        const pieces = bursts(writer, groups);
+        const whole = play(writer, pieces);
+        const total = groups.flat().length;
+        assert.equal(assertPaired(writer, whole), total);
+        const parts = play(writer, cut(pieces, where));
+        assert.deepEqual(
+          parts.ended.map(({ name, position, attributes }) => ({ name, position, attributes })),
+          whole.ended.map(({ name, position, attributes }) => ({ name, position, attributes })),
+        );
+        const positions = new Set(whole.ended.map(({ position }) => position));
+        assert.equal(positions.size, total);
+      };
+      fc.assert(fc.property(sizes, fractions, check), { numRuns: RUNS });
+    });
+
+    it("gives each request of one record its own position", () => {
+      const texts = [0, 1, 2, 3].map((number) => writer.request(number, 4));
+      const all = { direction: RECEIVED, text: texts.join("") } as const;
+      const answers = [0, 1, 2, 3].map((number) => writer.response(number, 4)).join("");
+      const observed = play(writer, [...writer.opening, all, { direction: SENT, text: answers }]);
+      const start = writer.opening
+        .filter(({ direction }) => direction === RECEIVED)
+        .reduce((sum, { text }) => sum + text.length, 0);
+      const expected = texts.map((_, index) => start + texts.slice(0, index).join("").length);
+      assert.deepEqual(
+        observed.ended.map(({ position }) => position),
+        expected,
+      );
+    });
+
+    it("never pairs wrongly when records of one exchange at a time are lost", () => {
+      const check = (
+        groups: readonly (readonly number[])[],
+        where: readonly number[],
+        drop: number,
+      ): void => {
+        const pieces = cut(bursts(writer, groups), where);
+        assertPaired(writer, play(writer, pieces, new Set([drop % pieces.length])));
+      };
+      fc.assert(fc.property(sizes, fractions, fc.nat(1000), check), { numRuns: RUNS * 3 });
+    });
+
+    it("never pairs wrongly when a client keeps one request ahead and a record is lost", () => {
+      const paddings = fc.array(fc.nat(90), { minLength: 2, maxLength: 12 });
+      const check = (lengths: readonly number[], where: readonly number[], drop: number): void => {
+        const pieces = cut(lagging(writer, lengths), where);
+        assertPaired(writer, play(writer, pieces, new Set([drop % pieces.length])));
+      };
+      fc.assert(fc.property(paddings, fractions, fc.nat(1000), check), { numRuns: RUNS * 3 });
+    });
+
+    it("takes any bytes in any order", () => {
+      const fragments = [writer.request(1, 9), writer.response(1, 9), writer.request(2, 0)];
+      const part = fc.record({
+        direction: fc.constantFrom<0 | 1>(RECEIVED, SENT),
+        position: fc.nat(300),
+        bytes: fc.oneof(
+          fc.uint8Array({ maxLength: 60 }),
+          fc.constantFrom(...fragments.map((text) => Buffer.from(text, "latin1"))),
+        ),
+        captured: fc.nat(60),
+      });
+      fc.assert(
+        fc.property(fc.array(part, { maxLength: 30 }), (records) => {
+          const observed = new Observed(writer.protocol, { ...OPTIONS });
+          records.forEach((fields, index) => {
+            observed.parser.data(new TestRecord({ ...fields, timeNs: index }));
+          });
+          observed.parser.close(1e6, 104);
+          assert.equal(observed.openCount, 0);
+          assert.ok(observed.parser.idle);
+        }),
+        { numRuns: RUNS * 3 },
+      );
+    });
+
+    it("gives up a connection that is not of this protocol, and counts it", () => {
+      const observed = new Observed(writer.protocol, { ...OPTIONS });
+      let position = 0;
+      for (let round = 0; round < 20; round++) {
+        const bytes = Buffer.from(
+          `${writer.request(1, 3).slice(0, 12)}\0\xff garbage ${round}`,
+          "latin1",
+        );
+        observed.parser.data(
+          new TestRecord({ direction: RECEIVED, position, bytes, timeNs: round }),
+        );
+        observed.parser.data(
+          new TestRecord({ direction: SENT, position, bytes: bytes.fill(0x7f), timeNs: round }),
+        );
+        position += bytes.length;
+      }
+      observed.parser.close(100, 0);
+      assert.deepEqual(
+        observed.ended.filter(({ error }) => error === undefined),
+        [],
+      );
+      assert.ok(observed.losses.length >= 15);
+    });
+  });
+}
