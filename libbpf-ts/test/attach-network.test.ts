@@ -2,15 +2,18 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { BpfError, type LoadedObject } from "../src/index.ts";
-import { buildObjects, counter, isInOwnNetwork, loadAttach } from "./support.ts";
+import { BpfError, type LoadedObject, openObject } from "../src/index.ts";
+import { buildObjects, counter, isInOwnNetwork, loadAttach, objectPath } from "./support.ts";
 
 buildObjects();
+
+/** `BPF_TCX_EGRESS` of `linux/bpf.h`. */
+const TCX_EGRESS = 47;
 
 async function listen(): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer((socket) => socket.on("data", (data) => socket.end(data)));
@@ -102,6 +105,28 @@ if (isInOwnNetwork(fileURLToPath(import.meta.url))) {
       const after = counter(loaded, "tcx_hits");
       await talk(port);
       assert.equal(counter(loaded, "tcx_hits"), after);
+    });
+  });
+
+  test("an attach type set before load is the one that counts, and force detach ends a pinned link", async () => {
+    await whileTalking(async (port) => {
+      const object = openObject(objectPath("attach"));
+      object.program("on_tcx").setAutoload(true);
+      object.program("on_tcx").setType({ attachType: TCX_EGRESS });
+      using loaded = object.load();
+      const link = loaded.attach("on_tcx", { kind: "tcx", interface: "lo" });
+      await talk(port);
+      const seen = counter(loaded, "tcx_hits");
+      assert.ok(seen > 0);
+      const path = `/sys/fs/bpf/libbpf-ts-tcx-${process.pid}`;
+      try {
+        link.pin(path);
+        link.forceDetach();
+        await talk(port);
+        assert.equal(counter(loaded, "tcx_hits"), seen, "although it is pinned");
+      } finally {
+        rmSync(path, { force: true });
+      }
     });
   });
 

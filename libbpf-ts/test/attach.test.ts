@@ -221,6 +221,17 @@ kernelTest("iterators print text, list the entries of a map, and walk a cgroup",
   }
 });
 
+kernelTest("another target than the section's can be set before load", () => {
+  const object = openObject(objectPath("attach"));
+  const program = object.program("on_trace");
+  program.setAutoload(true);
+  program.setAttachTarget("sys_exit");
+  using loaded = object.load();
+  loaded.attach("on_trace").detach();
+  using wrong = openObject(objectPath("attach"));
+  assert.throws(() => wrong.program("on_trace").setAttachTarget("no_such_hook"), BpfError);
+});
+
 kernelTest("a pinned link outlives its object and can be taken up and ended", () => {
   ensureBpffs();
   const path = `/sys/fs/bpf/libbpf-ts-link-${process.pid}`;
