@@ -7,6 +7,7 @@ import type { Logger } from "../component/telemetry.ts";
 import type { Loaded } from "../config/load.ts";
 import { ThrottledLog } from "../pipeline/throttled-log.ts";
 import { Topology } from "../pipeline/topology.ts";
+import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
 import { TelemetryService } from "../telemetry/telemetry-service.ts";
 
 /** A drain that takes longer is cut: what is left is counted as dropped. */
@@ -15,22 +16,29 @@ const DRAIN_MS = 25_000;
 const INTERRUPTED = 130;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
+type Reload = { readonly kind: "reload" };
 type End =
   | { readonly kind: "signal"; readonly signal: string }
   | { readonly kind: "broken"; readonly componentId: string; readonly error: unknown };
 
 /** Runs a configuration until a signal or a broken component ends it. */
 export class Agent {
-  readonly #loaded: Loaded;
+  #loaded: Loaded;
+  readonly #reread: () => Loaded;
   readonly #version: string;
   readonly #telemetry: TelemetryService;
   readonly #logger: Logger;
   readonly #end = Promise.withResolvers<End>();
+  #hangup = Promise.withResolvers<Reload>();
   #signals = 0;
 
-  /** Throws `AgentError` when a log file cannot be opened. */
-  constructor(loaded: Loaded, version: string) {
+  /**
+   * `reread` reads the configuration again, for SIGHUP. Throws `AgentError` when a log file
+   * cannot be opened.
+   */
+  constructor(loaded: Loaded, version: string, reread: () => Loaded) {
     this.#loaded = loaded;
+    this.#reread = reread;
     this.#version = version;
     const { telemetry } = loaded.config.service;
     this.#telemetry = new TelemetryService({
@@ -45,6 +53,8 @@ export class Agent {
   async run(): Promise<number> {
     const onSignal = (signal: NodeJS.Signals): void => this.#onSignal(signal);
     for (const signal of SIGNALS) process.on(signal, onSignal);
+    const onHangup = (): void => this.#hangup.resolve({ kind: "reload" });
+    process.on("SIGHUP", onHangup);
     const onError = (error: unknown): void => this.#onBroken("the agent itself", error);
     process.on("uncaughtException", onError);
     const streams = new ThrottledLog(this.#logger);
@@ -57,14 +67,13 @@ export class Agent {
     } finally {
       rxjsConfig.onUnhandledError = null;
       process.off("uncaughtException", onError);
+      process.off("SIGHUP", onHangup);
       for (const signal of SIGNALS) process.off(signal, onSignal);
     }
   }
 
   async #runGuarded(): Promise<number> {
-    for (const { level, message, fields } of this.#loaded.warnings) {
-      this.#logger[level](message, fields);
-    }
+    this.#warn(this.#loaded);
     this.#logger.info("Starting backstitch...", {
       Version: this.#version,
       NumCPU: availableParallelism(),
@@ -72,7 +81,7 @@ export class Agent {
     let topology: Topology | undefined;
     try {
       await this.#telemetry.start();
-      topology = this.#build();
+      topology = this.#build(this.#loaded);
       await topology.start();
     } catch (error) {
       this.#logger.error("Failed to start", { error: messageOf(error) });
@@ -80,7 +89,8 @@ export class Agent {
       throw error;
     }
     this.#logger.info("Everything is ready. Begin running and processing data.");
-    const end = await this.#end.promise;
+    const ended = await this.#untilEnd(topology);
+    const { end } = ended;
     if (end.kind === "signal") {
       this.#logger.info("Received signal from OS", { signal: end.signal });
     } else {
@@ -89,13 +99,79 @@ export class Agent {
         error: messageOf(end.error),
       });
     }
-    await this.#stop(topology);
+    await this.#stop(ended.topology);
     return end.kind === "signal" ? 0 : 1;
   }
 
-  #build(): Topology {
+  #warn({ warnings }: Loaded): void {
+    for (const { level, message, fields } of warnings) this.#logger[level](message, fields);
+  }
+
+  /** Waits, and reloads when asked to; gives what ended the waiting and what runs then. */
+  async #untilEnd(first: Topology): Promise<{ readonly end: End; readonly topology: Topology }> {
+    let topology = first;
+    for (;;) {
+      const event = await Promise.race([this.#end.promise, this.#hangup.promise]);
+      if (event.kind !== "reload") return { end: event, topology };
+      this.#hangup = Promise.withResolvers<Reload>();
+      topology = await this.#reload(topology);
+    }
+  }
+
+  /**
+   * The new configuration is read, checked and built before anything stops: a bad one changes
+   * nothing. One that cannot start is taken back; only if the old one cannot start either is that
+   * the agent's end.
+   */
+  async #reload(running: Topology): Promise<Topology> {
+    this.#logger.info("Received signal from OS", { signal: "SIGHUP" });
+    let loaded: Loaded;
+    try {
+      loaded = this.#reread();
+      await dryBuild(loaded, this.#version);
+    } catch (error) {
+      const fields = { error: messageOf(error) };
+      this.#logger.error("The new configuration is not taken; nothing has changed", fields);
+      return running;
+    }
+    this.#logger.info("Config updated, restart service");
+    this.#warn(loaded);
+    const [before, after] = [this.#loaded, loaded].map(({ config }) =>
+      JSON.stringify(config.service.telemetryInput),
+    );
+    if (before !== after) this.#logger.warn("service::telemetry changes with a restart only");
+    await this.#drain(running);
+    const started = await this.#tryStart(loaded);
+    if (started !== undefined) {
+      this.#loaded = loaded;
+      this.#logger.info("Everything is ready. Begin running and processing data.");
+      return started;
+    }
+    const restored = await this.#tryStart(this.#loaded);
+    if (restored === undefined) {
+      this.#onBroken("the agent itself", "the configuration before the reload cannot start again");
+      return running;
+    }
+    this.#logger.warn("The configuration before the reload runs again");
+    return restored;
+  }
+
+  async #tryStart(loaded: Loaded): Promise<Topology | undefined> {
+    let topology: Topology | undefined;
+    try {
+      topology = this.#build(loaded);
+      await topology.start();
+      return topology;
+    } catch (error) {
+      this.#logger.error("Failed to start", { error: messageOf(error) });
+      await topology?.shutdown(AbortSignal.abort());
+      return undefined;
+    }
+  }
+
+  #build(loaded: Loaded): Topology {
     return new Topology({
-      config: this.#loaded.config,
+      config: loaded.config,
       buildInfo: { version: this.#version },
       withExtensions: true,
       telemetryFor: (fields) => this.#telemetry.forComponent(fields),
@@ -104,12 +180,16 @@ export class Agent {
     });
   }
 
-  async #stop(topology: Topology | undefined): Promise<void> {
-    this.#logger.info("Starting shutdown...");
+  async #drain(topology: Topology | undefined): Promise<void> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), DRAIN_MS);
     await topology?.shutdown(deadline.signal);
     clearTimeout(timer);
+  }
+
+  async #stop(topology: Topology | undefined): Promise<void> {
+    this.#logger.info("Starting shutdown...");
+    await this.#drain(topology);
     this.#logger.info("Shutdown complete.");
     await this.#telemetry.shutdown();
   }
@@ -125,4 +205,18 @@ export class Agent {
     }
     this.#end.resolve({ kind: "signal", signal });
   }
+}
+
+/** Builds the pipelines as `validate` does; nothing is opened or started. */
+export async function dryBuild(loaded: Loaded, version: string): Promise<void> {
+  const { telemetry } = createMemoryTelemetry();
+  const topology = new Topology({
+    config: loaded.config,
+    buildInfo: { version },
+    withExtensions: false,
+    telemetryFor: () => telemetry,
+    logger: telemetry.logger,
+    onBroken: () => undefined,
+  });
+  await topology.shutdown(AbortSignal.abort());
 }

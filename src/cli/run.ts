@@ -6,9 +6,7 @@ import { AgentError } from "../component/errors.ts";
 import { type Loaded, loadConfig } from "../config/load.ts";
 import { printableConfig } from "../config/print.ts";
 import { ConfigError } from "../config/problem.ts";
-import { Topology } from "../pipeline/topology.ts";
-import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
-import { Agent } from "./agent.ts";
+import { Agent, dryBuild } from "./agent.ts";
 import { type Arguments, featureGateProblem, parseArguments, USAGE } from "./arguments.ts";
 import { componentsText } from "./components.ts";
 
@@ -57,16 +55,21 @@ async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number>
   const printProblem = printOptionProblem(parsed);
   if (printProblem !== undefined) return fail(inputs, printProblem);
   try {
-    const loaded = loadConfig({
-      uris: parsed.uris,
-      sets: parsed.sets,
-      factories: inputs.factories,
-      env: inputs.env,
-      readFile: (path) => readFileSync(path, "utf8"),
-    });
-    if (parsed.command === "validate") return await validate(inputs, loaded);
+    const read = (): Loaded =>
+      loadConfig({
+        uris: parsed.uris,
+        sets: parsed.sets,
+        factories: inputs.factories,
+        env: inputs.env,
+        readFile: (path) => readFileSync(path, "utf8"),
+      });
+    const loaded = read();
+    if (parsed.command === "validate") {
+      await dryBuild(loaded, inputs.version);
+      return 0;
+    }
     if (parsed.command === "print-config") return printConfig(inputs, parsed, loaded);
-    return await new Agent(loaded, inputs.version).run();
+    return await new Agent(loaded, inputs.version, read).run();
   } catch (error) {
     return fail(inputs, describeFailure(error, parsed.command !== "run"));
   }
@@ -84,21 +87,6 @@ function printConfig(inputs: CliInputs, parsed: Arguments, loaded: Loaded): numb
   const printable = printableConfig(loaded.config, { redacted: parsed.mode === "redacted" });
   const isJson = parsed.format === "json";
   inputs.stdout(isJson ? `${JSON.stringify(printable, undefined, 2)}\n` : stringify(printable));
-  return 0;
-}
-
-/** Builds the pipelines, starts nothing. No output is success. */
-async function validate(inputs: CliInputs, loaded: Loaded): Promise<number> {
-  const { telemetry } = createMemoryTelemetry();
-  const topology = new Topology({
-    config: loaded.config,
-    buildInfo: { version: inputs.version },
-    withExtensions: false,
-    telemetryFor: () => telemetry,
-    logger: telemetry.logger,
-    onBroken: () => undefined,
-  });
-  await topology.shutdown(AbortSignal.abort());
   return 0;
 }
 
