@@ -13,6 +13,7 @@ import { freePorts } from "../support/proc-net.ts";
 import { startProcess } from "../support/process.ts";
 
 const SESSION = join(import.meta.dirname, "../apps/postgresql-session.py");
+const SETPRIV = "/usr/bin/setpriv";
 const PACKAGES = "/usr/lib/postgresql";
 /** The server refuses to run as root. */
 const AS_POSTGRES = ["--reuid", "postgres", "--regid", "postgres", "--clear-groups"];
@@ -24,7 +25,7 @@ function makeCluster(): { readonly folder: string; readonly bin: string } {
   execFileSync("chown", ["postgres:postgres", folder]);
   chmodSync(folder, 0o700);
   const initdb = [join(bin, "initdb"), "-D", folder, "-A", "trust", "-U", "tester", "-N"];
-  execFileSync("setpriv", [...AS_POSTGRES, ...initdb], { stdio: "pipe", cwd: "/" });
+  execFileSync(SETPRIV, [...AS_POSTGRES, ...initdb], { stdio: "pipe", cwd: "/" });
   return { folder, bin };
 }
 
@@ -55,7 +56,7 @@ test("a session of PostgreSQL clients gives exactly one span a statement, on eit
   const { folder, bin } = makeCluster();
   const [port = 0] = await freePorts(1);
   await using server = await startProcess({
-    command: "setpriv",
+    command: SETPRIV,
     args: [
       ...[...AS_POSTGRES, join(bin, "postgres"), "-D", folder, "-p", String(port)],
       ...["-h", "127.0.0.1", "-k", "", "-F"],
