@@ -17,10 +17,8 @@ import type { Account } from "./account.ts";
 import type { Connection, ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import type { DataCursor } from "./decode.ts";
+import { EVENT_LOOPS } from "./event-loop.ts";
 import type { ExchangeOutput } from "./exchange-output.ts";
-
-/** Runtimes whose threads each run one event loop, and idle in it only. */
-const EVENT_LOOPS: ReadonlySet<string> = new Set(["nodejs", "deno", "bun"]);
 
 /** asyncio reads all ready sockets before it runs the tasks that they wake. */
 const READ_AHEAD: ReadonlySet<string> = new Set(["cpython", "pypy"]);

@@ -42,6 +42,9 @@ const URING_PROGRAMS = [
   ["uring_waits", "io_uring_poll_arm"],
 ] as const;
 
+/** Runs at every context switch of the machine: attached only when it is of use. */
+const SLEEPS_PROGRAM = "thread_switched";
+
 /** The kernel's own account since the start; see `struct capture_counters` in wire.h. */
 export interface CaptureCounts {
   readonly seen: number;
@@ -71,6 +74,8 @@ export interface CaptureSource {
   setShedPerMille(shed: number): void;
   /** Makes the kernel announce every connection again, at its next call. */
   announceAgain(): void;
+  /** From now on records tell a sleep on a lock from a wait for events. May be called again. */
+  watchSleeps(): void;
   close(): void;
 }
 
@@ -81,6 +86,7 @@ export class BpfCapture implements CaptureSource {
   readonly #counters: MappedMemory;
   readonly hooks: "sock" | "syscalls";
   #generation = 0;
+  #watchesSleeps = false;
 
   constructor(object: LoadedObject, hooks: "sock" | "syscalls") {
     this.#object = object;
@@ -166,6 +172,12 @@ export class BpfCapture implements CaptureSource {
     }
   }
 
+  watchSleeps(): void {
+    if (this.#watchesSleeps) return;
+    this.#object.attach(SLEEPS_PROGRAM);
+    this.#watchesSleeps = true;
+  }
+
   /** Detaches and frees. */
   close(): void {
     this.#ring.close();
@@ -214,7 +226,7 @@ function loadObject(options: LoadOptions): LoadedObject {
   }
   const loaded = object.load();
   try {
-    loaded.attachAll();
+    for (const { name } of loaded.programs) if (name !== SLEEPS_PROGRAM) loaded.attach(name);
     return loaded;
   } catch (cause) {
     loaded.close();

@@ -3,7 +3,11 @@ import { type Observable, Subject, type Subscription } from "rxjs";
 import type { Extension, Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch, Signal } from "../../src/model/batch.ts";
-import type { ProcessSelection, SelectedProcess } from "../../src/model/process.ts";
+import type {
+  ProcessSelection,
+  SelectedProcess,
+  SelectionChange,
+} from "../../src/model/process.ts";
 import type { ParserOptions } from "../../src/model/protocol.ts";
 import { protocolByWire } from "../../src/protocols/registry.ts";
 import { DurationMetrics } from "../../src/spans/duration-metrics.ts";
@@ -16,6 +20,7 @@ import type { EbpfL7Config } from "./config.ts";
 import { ConnectionTable } from "./connection-table.ts";
 import { DataCursor } from "./decode.ts";
 import { DrainLoop } from "./drain-loop.ts";
+import { isEventLoop } from "./event-loop.ts";
 import { SignalOutput } from "./exchange-output.ts";
 import { ExchangeTracker } from "./exchange-tracker.ts";
 import { BpfCapture, type CaptureSource } from "./kernel-side.ts";
@@ -144,11 +149,8 @@ class Running {
       this.#metrics = new DurationMetrics({ version, clock: this.#clock, seriesMax: SERIES_MAX });
       this.#collector = setInterval(() => this.#collect(), config.metrics_interval);
     }
-    this.#changes = selection.changes.subscribe(({ kind, process: changed }) => {
-      if (this.#metrics === undefined) return;
-      if (kind === "deselected") this.#deselected.add(changed);
-      else this.#deselected.delete(changed);
-    });
+    if ([...selection.selected()].some(isEventLoop)) source.watchSleeps();
+    this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
     const cursor = new DataCursor(source.memory);
     const encoder = new SpanEncoder({ clock: this.#clock, batcher: this.#batcher });
     this.#tracker = new ExchangeTracker({
@@ -207,6 +209,13 @@ class Running {
       this.#account.close();
       source.close();
     }
+  }
+
+  #onChange({ kind, process: changed }: SelectionChange): void {
+    if (kind === "selected" && isEventLoop(changed)) this.#options.source.watchSleeps();
+    if (this.#metrics === undefined) return;
+    if (kind === "deselected") this.#deselected.add(changed);
+    else this.#deselected.delete(changed);
   }
 
   #onDemand(isDemanded: boolean): void {

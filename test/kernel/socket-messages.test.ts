@@ -333,6 +333,7 @@ onward.send(REQUEST); onward.send(REQUEST); time.sleep(.001); onward.send(REQUES
 
     test("a send tells a sleep on a lock from a wait for events or time", async () => {
       using harness = new Harness({ hooks });
+      harness.capture.watchSleeps();
       const script = `
 import select, threading
 wait(); client, server = pair(); onward, behind = pair()
