@@ -48,6 +48,7 @@ class Parser {
   /** A comparison, a constant, a call, or a condition in brackets: tried in this order. */
   #bare(): ConditionSyntax {
     const start = this.#at;
+    const depth = this.#depth;
     let problem: unknown;
     try {
       const left = this.#value();
@@ -65,6 +66,7 @@ class Parser {
     }
     if (this.#tokens[start]?.text !== "(") throw problem;
     this.#at = start + 1;
+    this.#depth = depth;
     const inside = this.#or();
     this.#expect(")");
     return inside;
