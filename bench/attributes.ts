@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nanoseconds a span of the attributes and resource processors: node bench/attributes.ts
+// Nanoseconds a span of the attributes, filter and resource processors: node bench/attributes.ts
 import { Subject } from "rxjs";
 import type { Batch } from "../src/model/batch.ts";
 import { fromOtlpJson } from "../src/pdata/json-decode.ts";
@@ -73,6 +73,15 @@ const CASES: readonly (readonly [string, string, object])[] = [
     "attributes: nothing to change",
     "attributes",
     { actions: [{ key: "missing", action: "delete" }] },
+  ],
+  [
+    "filter: two conditions, nothing dropped",
+    "filter",
+    {
+      traces: {
+        span: ['attributes["attribute.number.5"] == "no"', 'name == "GET /healthz" and kind == 3'],
+      },
+    },
   ],
   [
     "resource: upsert",
