@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { clockSkewUs } from "./clock-skew.ts";
 import type { HandlerModel } from "./handler-model.ts";
 import { createRandom } from "./random.ts";
 import { ROLE_ALONE, ROLE_LAST, ROLE_NOT_LAST, ServiceModel } from "./service-model.ts";
@@ -47,7 +48,7 @@ export const DEFAULT_INFERENCE: InferenceOptions = {
   holdUs: 2_000_000,
   heldMax: 20_000,
   confidenceMin: 0.5,
-  solver: { warmUpSweeps: 60, sampleSweeps: 200, coolSweeps: 30 },
+  solver: { warmUpSweeps: 30, sampleSweeps: 100, coolSweeps: 20 },
 };
 
 /** Rounded times may put a call this far outside its handler. */
@@ -69,6 +70,9 @@ interface HeldParent {
 interface HeldChild {
   readonly call: CallTimes;
   readonly kind: number;
+  /** By the handlers' clock, as far as its offset is known. */
+  startUs: number;
+  endUs: number;
   /** Decided by an earlier window: its parent's id, or undefined for none. */
   decided: boolean;
   parent: number | undefined;
@@ -117,7 +121,8 @@ export class ServiceInference {
 
   outgoing(call: CallTimes): void {
     const kind = this.#model.numberOf(call.operation);
-    this.#children.push({ call, kind, decided: false, parent: undefined });
+    const { startUs, endUs } = call;
+    this.#children.push({ call, kind, startUs, endUs, decided: false, parent: undefined });
   }
 
   /** Answers for all calls that ended `holdUs` or longer before `nowUs`, each once. */
@@ -145,8 +150,9 @@ export class ServiceInference {
       if (!this.#parents.some((one) => one.call.endUs <= dueUs)) return [];
     }
     this.#parents.sort((a, b) => a.call.startUs - b.call.startUs);
+    this.#adjustClocks();
     this.#children.sort(
-      (a, b) => a.call.startUs - b.call.startUs || a.kind - b.kind || a.call.id - b.call.id,
+      (a, b) => a.startUs - b.startUs || a.kind - b.kind || a.call.id - b.call.id,
     );
     this.#openWindow(dueUs);
     const problem = this.#problem();
@@ -168,6 +174,29 @@ export class ServiceInference {
     return links;
   }
 
+  /** Takes the offsets of other hosts' clocks out of the children's times. */
+  #adjustClocks(): void {
+    const kinds = new Map<number, HeldChild[]>();
+    for (const child of this.#children) {
+      if (child.call.otherClock !== true) continue;
+      const alike = kinds.get(child.kind);
+      if (alike === undefined) kinds.set(child.kind, [child]);
+      else alike.push(child);
+    }
+    const handlers = this.#parents.map((one) => one.call);
+    for (const [kind, alike] of kinds) {
+      if (!this.#model.taught) {
+        const calls = alike.map((one) => one.call);
+        this.#model.setSkew(kind, clockSkewUs(handlers, calls));
+      }
+      const skewUs = this.#model.skewUs(kind);
+      for (const child of alike) {
+        child.startUs = child.call.startUs - skewUs;
+        child.endUs = child.call.endUs - skewUs;
+      }
+    }
+  }
+
   /** Leaves out what begins so late that it cannot bear on anything that is due. */
   #openWindow(dueUs: number): void {
     for (const { call } of this.#parents) {
@@ -175,21 +204,21 @@ export class ServiceInference {
     }
     const horizonUs = dueUs + HORIZON_HANDLERS * this.#longestUs;
     this.#windowParents = this.#parents.filter((one) => one.call.startUs <= horizonUs);
-    this.#windowChildren = this.#children.filter((one) => one.call.startUs <= horizonUs);
+    this.#windowChildren = this.#children.filter((one) => one.startUs <= horizonUs);
     this.#longestUs *= LONGEST_KEPT;
   }
 
   #problem(): WindowProblem {
     const count = this.#windowChildren.length;
     const index = new Map(this.#windowParents.map((one, at) => [one.call.id, at]));
-    const starts = this.#windowChildren.map((one) => one.call.startUs);
+    const starts = this.#windowChildren.map((one) => one.startUs);
     const spanUs = Math.max(1e6, (starts.at(-1) ?? 0) - (starts[0] ?? 0));
     const logOrphan = Math.log((this.#model.orphanShare * Math.max(1, count)) / spanUs);
     return {
       parents: this.#handled(),
       kind: Int32Array.from(this.#windowChildren, (one) => one.kind),
       startUs: Float64Array.from(starts),
-      endUs: Float64Array.from(this.#windowChildren, (one) => one.call.endUs),
+      endUs: Float64Array.from(this.#windowChildren, (one) => one.endUs),
       releaseUs: this.#releases(),
       workUs: Float64Array.from(
         this.#windowChildren,
@@ -208,15 +237,15 @@ export class ServiceInference {
   #releases(): Float64Array {
     const releases = new Float64Array(this.#windowChildren.length).fill(Number.NaN);
     const ends = [...this.#windowChildren.keys()].sort(
-      (a, b) => (this.#windowChildren[a]?.call.endUs ?? 0) - (this.#windowChildren[b]?.call.endUs ?? 0),
+      (a, b) => (this.#windowChildren[a]?.endUs ?? 0) - (this.#windowChildren[b]?.endUs ?? 0),
     );
     const latest = new Map<number, number>();
     let next = 0;
     for (const [index, child] of this.#windowChildren.entries()) {
       for (; next < ends.length; next++) {
         const ended = this.#windowChildren[ends[next] ?? 0];
-        if (ended === undefined || ended.call.endUs > child.call.startUs) break;
-        latest.set(ended.kind, ended.call.endUs);
+        if (ended === undefined || ended.endUs > child.startUs) break;
+        latest.set(ended.kind, ended.endUs);
       }
       releases[index] = latest.get(child.kind) ?? Number.NaN;
     }
@@ -253,7 +282,7 @@ export class ServiceInference {
     const parents = this.#windowParents;
     return this.#windowChildren.map((child) => {
       const tolerance = child.call.otherClock === true ? OTHER_CLOCK_TOLERANCE_US : TOLERANCE_US;
-      const start = child.call.startUs;
+      const start = child.startUs;
       while (next < parents.length) {
         if ((parents[next]?.call.startUs ?? 0) > start + OTHER_CLOCK_TOLERANCE_US) break;
         open.push(next++);
@@ -282,7 +311,11 @@ export class ServiceInference {
       if (parent.endUs > dueUs) continue;
       const children = lists[index] ?? [];
       parent.model.learn(parent, children, problem);
-      this.#model.learnRole(this.#windowParents[index]?.kind ?? 0, parent.role, children.length > 0);
+      this.#model.learnRole(
+        this.#windowParents[index]?.kind ?? 0,
+        parent.role,
+        children.length > 0,
+      );
       const alike = done.get(parent.model);
       if (alike === undefined) done.set(parent.model, [index]);
       else alike.push(index);
@@ -321,7 +354,7 @@ export class ServiceInference {
   #forget(dueUs: number): void {
     let earliestUs = Number.POSITIVE_INFINITY;
     for (const child of this.#children) {
-      if (!child.decided) earliestUs = Math.min(earliestUs, child.call.startUs);
+      if (!child.decided) earliestUs = Math.min(earliestUs, child.startUs);
     }
     const keepUs = Math.min(dueUs, earliestUs - OTHER_CLOCK_TOLERANCE_US);
     this.#parents = this.#parents.filter((one) => one.call.endUs > keepUs);

@@ -25,6 +25,7 @@ export class ServiceModel {
   readonly #names: string[] = [];
   readonly #handlers = new Map<number, HandlerModel>();
   readonly #callers = new Map<number, { share: number; count: number }>();
+  readonly #skewsUs = new Map<number, number>();
   #orphanShare = ORPHAN_SHARE_BEFORE;
   /** First examples have been learnt. */
   taught = false;
@@ -74,6 +75,15 @@ export class ServiceModel {
     if (last === undefined || others === undefined) return false;
     if (Math.min(last.count, others.count) < JOIN_EXAMPLES) return false;
     return last.share > 1 - JOIN_EXCEPTIONS && others.share < JOIN_EXCEPTIONS;
+  }
+
+  /** By how much the clock that timed a kind of outgoing calls is ahead, µs. */
+  skewUs(kind: number): number {
+    return this.#skewsUs.get(kind) ?? 0;
+  }
+
+  setSkew(kind: number, skewUs: number): void {
+    this.#skewsUs.set(kind, skewUs);
   }
 
   /** Share of outgoing calls that no incoming call caused. */
