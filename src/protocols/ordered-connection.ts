@@ -94,6 +94,8 @@ export class OrderedConnection implements ConnectionParser {
   /** The client sends requests before earlier ones are answered: only silence proves a place. */
   #overlaps = false;
   #malformedCount = 0;
+  /** What bytes of a connection that was given up are counted as. */
+  #ignored: LossReason = "malformed";
   #last: Direction | undefined = undefined;
   #lastNs = 0;
   #receivedEnd = -1;
@@ -119,7 +121,7 @@ export class OrderedConnection implements ConnectionParser {
     if (early !== undefined && (direction !== this.#requests || this.#mode !== TRACK)) {
       this.#loseEarly();
     }
-    if (this.#mode === IGNORE) this.#events.lost("mid_stream");
+    if (this.#mode === IGNORE) this.#events.lost(this.#ignored);
     else if (this.#mode === SEEK) this.#seek(record, contiguous);
     else if (direction === this.#requests) this.#requestRecord(record, contiguous);
     else this.#responseRecord(record, contiguous);
@@ -260,6 +262,7 @@ export class OrderedConnection implements ConnectionParser {
 
   #over(): void {
     this.#dialect.abandonAll("after_upgrade");
+    this.#ignored = "after_upgrade";
     this.#events.lost("after_upgrade");
     this.#mode = IGNORE;
   }
