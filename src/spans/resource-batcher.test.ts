@@ -63,6 +63,21 @@ describe("ResourceBatcher", () => {
     assert.equal(batcher.take()?.items, 1);
   });
 
+  it("splits the spans of a busy process into chunks", () => {
+    const batcher = new ResourceBatcher({ version: "1" });
+    const shop = processNamed("shop");
+    for (let count = 0; count < 500; count++) add(batcher, shop, "x".repeat(300));
+    const batch = batcher.take();
+    const counts = batch?.chunks.map((chunk) => countItems("traces", chunk)) ?? [];
+    assert.ok(counts.length > 2);
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      500,
+    );
+    assert.equal(batch?.items, 500);
+    for (const chunk of batch?.chunks ?? []) assert.ok(chunk.length < 64 * 1024);
+  });
+
   it("hands out bytes that later spans do not touch", () => {
     const batcher = new ResourceBatcher({ version: "1" });
     const shop = processNamed("shop");
