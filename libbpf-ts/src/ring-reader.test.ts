@@ -17,7 +17,7 @@ class FakeRing {
   readonly reader: RingReader;
   readonly #data: DataView;
 
-  constructor(position: bigint) {
+  constructor(position: bigint, isOrdered?: boolean) {
     const page = native.pageBytes();
     const consumerMemory = new MappedMemory(new ArrayBuffer(page), page);
     const producerMemory = new MappedMemory(new ArrayBuffer(page + 2 * SIZE), page + 2 * SIZE);
@@ -26,7 +26,7 @@ class FakeRing {
     this.#data = new DataView(producerMemory.buffer, page, 2 * SIZE);
     this.consumer[0] = position;
     this.producer[0] = position;
-    this.reader = new RingReader(consumerMemory, producerMemory, SIZE);
+    this.reader = new RingReader(consumerMemory, producerMemory, SIZE, isOrdered);
   }
 
   /** Both copies of the data pages, since an ArrayBuffer cannot map one page twice. */
@@ -86,6 +86,18 @@ test("positions past 32 bits and records across the end of the ring are read rig
       assert.equal(ring.consumer[0], ring.producer[0]);
     }
   }
+});
+
+test("the atomic loads that arm64 needs read the same records, busy and discarded ones too", () => {
+  const ring = new FakeRing((1n << 32n) - 24n, false);
+  ring.push(16, DISCARDED, 1);
+  ring.push(5, 0, 2);
+  const busy = ring.push(16, BUSY, 3);
+  assert.deepEqual(ring.drainMarks(10), [2]);
+  ring.header(busy, 16);
+  assert.deepEqual(ring.drainMarks(10), [3]);
+  assert.equal(ring.reader.discardedCount, 1);
+  assert.equal(ring.consumer[0], ring.producer[0]);
 });
 
 test("lengths are rounded up to 8 with the header, as the kernel does", () => {

@@ -40,15 +40,15 @@ function walkRecords(
     readonly mask: number;
     readonly pendingBytes: number;
     readonly recordsMax: number;
+    readonly isOrdered: boolean;
   },
   progress: Progress,
   onRecord: OnRecord,
 ): void {
-  const { words, mask, pendingBytes, recordsMax } = walk;
+  const { words, mask, pendingBytes, recordsMax, isOrdered } = walk;
   // The header of 8 bytes before each record (`kernel/bpf/ringbuf.c`): a word of the length, the bit
   // for discarded (30) and the one for busy (31, the sign), then a page offset; the next record is at
   // a multiple of 8. As literals, because V8 loads a module's constants anew for each (1 ns of 5).
-  const isOrdered = LOADS_ARE_ORDERED;
   let offset = progress.offset;
   let consumedBytes = 0;
   let recordCount = 0;
@@ -98,6 +98,7 @@ export class RingReader {
   readonly #consumer: BigUint64Array;
   readonly #producer: BigUint64Array;
   readonly #words: Int32Array;
+  readonly #isOrdered: boolean;
   readonly #progress: Progress = { offset: 0, consumedBytes: 0, recordCount: 0, discardedCount: 0 };
   #isDraining = false;
 
@@ -107,11 +108,18 @@ export class RingReader {
    * @param consumer The page with the consumer's position, writable.
    * @param producer The page with the producer's position, then the data pages twice.
    * @param size Bytes of the data pages, a power of two.
+   * @param isOrdered Whether this processor keeps the order of loads.
    */
-  constructor(consumer: MappedMemory, producer: MappedMemory, size: number) {
+  constructor(
+    consumer: MappedMemory,
+    producer: MappedMemory,
+    size: number,
+    isOrdered: boolean = LOADS_ARE_ORDERED,
+  ) {
     assert(size > 0 && (size & (size - 1)) === 0 && size <= 1 << 30);
     const page = native.pageBytes();
     this.size = size;
+    this.#isOrdered = isOrdered;
     this.#consumerMemory = consumer;
     this.#producerMemory = producer;
     this.#consumer = new BigUint64Array(consumer.buffer, 0, 1);
@@ -179,6 +187,7 @@ export class RingReader {
       mask: this.size - 1,
       pendingBytes: Number(Atomics.load(this.#producer, 0) - position) | 0,
       recordsMax: Math.min(recordsMax, COUNT_MAX) | 0,
+      isOrdered: this.#isOrdered,
     };
     this.#isDraining = true;
     try {
