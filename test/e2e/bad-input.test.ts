@@ -229,6 +229,61 @@ test("smuggling forms, NULs and folded headers never pair a response with a wron
   assertAccount(metrics);
 });
 
+/** A generator of 32-bit numbers, by its seed (xorshift, Marsaglia 2003). */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed | 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+/** The text with a few of its bytes changed, left out, doubled, or cut into pieces elsewhere. */
+function mutated(text: string, random: (below: number) => number): string {
+  let result = text;
+  for (let turn = random(4); turn > 0; turn -= 1) {
+    const at = random(result.length);
+    const part = result.slice(at, at + random(40));
+    const change =
+      [String.fromCharCode(random(256)), "", part + part, "\r\n", "\0"][random(5)] ?? "";
+    result = result.slice(0, at) + change + result.slice(at + random(3));
+  }
+  return result;
+}
+
+test("mutated requests and responses break no parser and no sum", async (t) => {
+  const seed = Date.now() & 0x7fffffff;
+  t.diagnostic(`seed ${seed}`);
+  const random = randomOf(seed);
+  await using bed = await startBed();
+  const replies = [
+    OK,
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.0 404 Not Found\r\n\r\nuntil the end",
+  ];
+  const visit = async (id: number): Promise<void> => {
+    const reply = mutated(replies[random(replies.length)] ?? OK, random);
+    const then = ["fin", "rst", "hold"][random(3)] ?? "fin";
+    const headers =
+      ["", "Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n"][random(3)] ?? "";
+    const text = mutated(get(`/fuzz/${id}`, reply, then, headers), random);
+    const cut = random(text.length);
+    const sends = [text.slice(0, cut), text.slice(cut), mutated(get("/more/1", OK, "fin"), random)];
+    const leave = (["fin", "rst", "half-close"] as const)[random(3)] ?? "fin";
+    await exchangeRaw({ port: bed.port, sends, leave, timeoutMs: 50 });
+  };
+  for (let id = 0; id < 800; id += 20) {
+    await Promise.all(Array.from({ length: 20 }, (_, index) => visit(id + index)));
+  }
+  await bed.assertAlive("after-fuzz");
+  const metrics = await metricsAtRest(bed.agent);
+  assertAccount(metrics);
+  assert.equal(total(metrics, "backstitch_ebpf_l7_exchanges_open"), 0);
+});
+
 test("connections that die before, in and after the answer end as what they are", async () => {
   await using bed = await startBed();
   const partial = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it";

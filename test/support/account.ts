@@ -50,6 +50,7 @@ export function assertAccount(metrics: Metrics): void {
     l7("exchanges_completed") + l7("exchanges_abandoned") + l7("exchanges_open"),
     "exchanges started = completed + abandoned + open",
   );
+  assert.equal(l7("record_failures"), 0, "no record made a parser fail");
   assert.equal(
     l7("connections_opened"),
     l7("connections_closed") + l7("connections_evicted") + l7("connections"),
