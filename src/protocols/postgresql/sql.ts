@@ -29,7 +29,7 @@ const TOKEN = new RegExp(
   [
     String.raw`(?<space>\s+|--[^\n]*|/\*)`,
     String.raw`(?<escaped>[eE]'(?:[^'\\]|\\[\s\S]|'')*'?)`,
-    String.raw`(?<literal>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'?)`,
+    "(?<literal>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'?)",
     String.raw`(?<dollar>\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)`,
     String.raw`(?<parameter>\$\d+)`,
     String.raw`(?<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?[\w]*)`,
