@@ -171,7 +171,7 @@ class Running {
       tracker: this.#tracker,
       events: this.#tracker,
       account: this.#account,
-      parserOptions: parserOptions(config),
+      parserOptions: perService(config, selection),
       protocolByWire,
       onUnknown: () => {
         this.#isUnknownMet = true;
@@ -295,6 +295,27 @@ class Running {
 /** `performance.now()` starts with the process; records carry the clock that it is based on. */
 function monotonicNowMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;
+}
+
+/** Services whose routes are bounded one by one; further ones share a bound. */
+const SERVICES_MAX = 1024;
+
+/** One object a service: what a parser learns about routes hangs on its options. */
+function perService(
+  config: EbpfL7Config,
+  selection: Pick<ProcessSelection, "process">,
+): (pid: number) => ParserOptions {
+  const made = new Map<string, ParserOptions>();
+  return (pid) => {
+    const known = selection.process(pid)?.serviceName ?? "";
+    const name = made.size < SERVICES_MAX || made.has(known) ? known : "";
+    let options = made.get(name);
+    if (options === undefined) {
+      options = parserOptions(config);
+      made.set(name, options);
+    }
+    return options;
+  };
 }
 
 function parserOptions(config: EbpfL7Config): ParserOptions {

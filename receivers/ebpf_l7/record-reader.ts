@@ -19,7 +19,8 @@ export interface RecordReaderOptions {
   readonly tracker: ExchangeTracker;
   readonly events: ConnectionEvents;
   readonly account: Account;
-  readonly parserOptions: ParserOptions;
+  /** Of the service that the process belongs to. */
+  readonly parserOptions: (pid: number) => ParserOptions;
   readonly protocolByWire: (wireProtocol: number) => Protocol | undefined;
   /** A data record of a socket that is not in the table. */
   readonly onUnknown: () => void;
@@ -94,7 +95,8 @@ export class RecordReader {
 
   #createParser(connection: Connection): Connection["parser"] {
     const protocol = this.#options.protocolByWire(connection.record.protocol);
-    connection.parser = protocol?.createParser(this.#options.parserOptions, connection);
+    const options = this.#options.parserOptions(this.#options.cursor.pid);
+    connection.parser = protocol?.createParser(options, connection);
     return connection.parser;
   }
 

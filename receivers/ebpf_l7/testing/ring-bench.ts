@@ -95,14 +95,14 @@ export class RingBench {
       tracker,
       events: tracker,
       account: this.account,
-      parserOptions: {
+      parserOptions: () => ({
         headBytesMax: 8192,
         pipelinedMax: 16,
         urlQuery: false,
         requestHeaders: [],
         responseHeaders: [],
         routesMax: 10,
-      },
+      }),
       protocolByWire,
       onUnknown: () => {
         this.unknown++;
