@@ -153,6 +153,22 @@ test("a backend that never answers costs its spans, counted, and neither memory 
   assert.deepEqual(await bed.agent.process.ended, { code: 0, signal: null });
 });
 
+test("a second signal ends a drain that takes too long", async () => {
+  await using bed = await startBed("timeout: 20s");
+  await using sink = await startOtlpSink(bed.backendPort, "silent");
+  await bed.request([1], 0);
+  await eventually(
+    async () => sink.callsMs.length,
+    (calls) => calls > 0,
+  );
+  process.kill(bed.agent.pid, "SIGTERM");
+  const first = await Promise.race([bed.agent.process.ended, delay(700, "draining" as const)]);
+  assert.equal(first, "draining");
+  process.kill(bed.agent.pid, "SIGINT");
+  const second = await Promise.race([bed.agent.process.ended, delay(2_000, "draining" as const)]);
+  assert.deepEqual(second, { code: 130, signal: null });
+});
+
 test("at the exit what is still queued is sent", async () => {
   await using bed = await startBed("retry_on_failure: {initial_interval: 10s}");
   await using sink = await startOtlpSink(bed.backendPort, "accept");
