@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BehaviorSubject } from "rxjs";
-import { defineExporter, type Exporter, type ExporterFactory } from "../../src/component/component.ts";
+import {
+  defineExporter,
+  type Exporter,
+  type ExporterFactory,
+} from "../../src/component/component.ts";
 import { SIGNALS } from "../../src/model/batch.ts";
 import { configSchema, type NopConfig } from "./config.ts";
 
