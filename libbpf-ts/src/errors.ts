@@ -32,6 +32,7 @@ export interface BpfErrorFields {
   readonly message: string;
   readonly errno?: number | undefined;
   readonly program?: string | undefined;
+  readonly instruction?: number | undefined;
   readonly log?: string | undefined;
   readonly cause?: unknown;
 }
@@ -44,6 +45,8 @@ export class BpfError extends Error {
   readonly errno: string | undefined;
   /** The program that was refused or meant, where there is one. */
   readonly program: string | undefined;
+  /** The instruction of the program that the verifier stopped at, where its log says. */
+  readonly instruction: number | undefined;
   /** All that libbpf and the verifier said, in full; empty when nothing was said. */
   readonly log: string;
 
@@ -52,6 +55,7 @@ export class BpfError extends Error {
     this.code = fields.code;
     this.errno = fields.errno === undefined ? undefined : errnoName(fields.errno);
     this.program = fields.program;
+    this.instruction = fields.instruction;
     this.log = fields.log ?? "";
   }
 

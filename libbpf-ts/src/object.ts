@@ -49,17 +49,27 @@ function loadError(cause: unknown): BpfError {
   if (verifierLog === "" || plain.errno === undefined || plain.code === "NOT_SUPPORTED") {
     return plain;
   }
+  const instruction = lastInstruction(verifierLog);
+  const place = instruction === undefined ? "" : ` at instruction ${instruction}`;
   const tail = lastLines(verifierLog, VERIFIER_TAIL_LINES).join("\n  ");
   return new BpfError({
     code: "VERIFIER",
     message:
-      `${operation}: ${plain.errno}, refused by the verifier. Change the program where its last ` +
+      `${operation}: ${plain.errno}, refused by the verifier${place}. Change the program where its last ` +
       `lines point; the whole log is in this error's \`log\`.\n  ${tail}`,
     errno: Number(errnoOf(cause)),
     program,
+    instruction,
     log,
     cause,
   });
+}
+
+/** The verifier prints each instruction before it looks at it: `12: (61) r0 = …`. */
+function lastInstruction(verifierLog: string): number | undefined {
+  const all = [...verifierLog.matchAll(/^(\d+): \([0-9a-f]{2}\)/gm)];
+  const last = all.at(-1)?.[1];
+  return last === undefined ? undefined : Number(last);
 }
 
 function errnoOf(cause: unknown): string {

@@ -110,6 +110,8 @@ kernelTest("a program that the verifier refuses says which, why, and keeps the w
       assert.equal(error.errno, "EACCES");
       assert.equal(error.program, "reads_wild_memory");
       assert.match(error.message, /R1 invalid mem access 'scalar'/);
+      assert.equal(error.instruction, 1, "after the load of the argument");
+      assert.match(error.message, /refused by the verifier at instruction 1\./);
       assert.match(error.log, /processed \d+ insns/);
       assert.equal(error.logTail(1).length, 1);
       return true;
