@@ -63,6 +63,9 @@ export async function startTestAgent(options: AgentOptions): Promise<TestAgent> 
     ...[BACKSTITCH, "--config", config],
     ...(options.args ?? []),
   ];
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
+  // Also when the agent does not start, or nobody disposes of it.
+  process.once("exit", removeFolder);
   const started = await startProcess({
     command,
     args,
@@ -87,7 +90,8 @@ export async function startTestAgent(options: AgentOptions): Promise<TestAgent> 
     stop,
     [Symbol.asyncDispose]: async () => {
       await stop();
-      rmSync(folder, { recursive: true, force: true });
+      removeFolder();
+      process.off("exit", removeFolder);
     },
   };
 }
