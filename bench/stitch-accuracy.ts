@@ -214,8 +214,10 @@ function main(): void {
   const calls = overlapped(readStitchFile(path), overlap);
   const began = performance.now();
   const answers = infer(calls, passes, values.graph);
-  const seconds = (performance.now() - began) / 1000;
-  console.log(`${calls.length} calls in ${seconds.toFixed(1)} s, ${passes} passes`);
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  const { user, system } = process.cpuUsage();
+  const cpu = ((user + system) / 1e6).toFixed(1);
+  console.log(`${calls.length} calls in ${seconds} s (CPU ${cpu} s), ${passes} passes`);
   printServices(calls, answers);
   printCalibration(calls, answers);
   printShares(calls, answers);

@@ -12,8 +12,8 @@ const GAIN_MIN = 0.3;
 const CALLS_MIN = 20;
 /** Enough calls for an estimate; more cost time and add nothing. */
 const CALLS_MAX = 300;
-/** Handlers tried for one call. */
-const HANDLERS_MAX = 500;
+/** Handlers tried for one call, on either side. */
+const HANDLERS_MAX = 250;
 
 /**
  * By how much the clock that timed `calls` is ahead of the handlers' clock, µs: the offset at
@@ -55,15 +55,15 @@ export function clockSkewUs(handlers: readonly Interval[], calls: readonly Inter
   return skewUs;
 }
 
-/** Handlers that begin at most `OFFSET_MAX_US` before or after. */
+/** The handlers that begin nearest to a moment, at most `OFFSET_MAX_US` before or after. */
 function near(handlers: readonly Interval[], startUs: number): readonly Interval[] {
   let low = 0;
   let high = handlers.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((handlers[middle]?.startUs ?? 0) < startUs - OFFSET_MAX_US) low = middle + 1;
+    if ((handlers[middle]?.startUs ?? 0) < startUs) low = middle + 1;
     else high = middle;
   }
-  const found = handlers.slice(low, low + HANDLERS_MAX);
-  return found.filter((one) => one.startUs <= startUs + OFFSET_MAX_US);
+  const found = handlers.slice(Math.max(0, low - HANDLERS_MAX), low + HANDLERS_MAX);
+  return found.filter((one) => Math.abs(one.startUs - startUs) <= OFFSET_MAX_US);
 }

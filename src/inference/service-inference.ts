@@ -167,7 +167,7 @@ export class ServiceInference {
       const confidence = solution.confidence[index] ?? 0;
       const said = confidence >= this.#options.confidenceMin ? child.parent : undefined;
       links.push({ child: child.call.id, parent: said, confidence });
-      if (parent !== NONE || confidence > 0.9) this.#model.learnOrphan(parent === NONE);
+      this.#model.learnOrphan(child.kind, problem.candidates[index]?.length === 0);
     }
     this.#learn(problem, solution, dueUs);
     this.#forget(dueUs);
@@ -213,7 +213,6 @@ export class ServiceInference {
     const index = new Map(this.#windowParents.map((one, at) => [one.call.id, at]));
     const starts = this.#windowChildren.map((one) => one.startUs);
     const spanUs = Math.max(1e6, (starts.at(-1) ?? 0) - (starts[0] ?? 0));
-    const logOrphan = Math.log((this.#model.orphanShare * Math.max(1, count)) / spanUs);
     return {
       parents: this.#handled(),
       kind: Int32Array.from(this.#windowChildren, (one) => one.kind),
@@ -229,7 +228,9 @@ export class ServiceInference {
       initial: Int32Array.from(this.#windowChildren, (one) =>
         one.parent === undefined ? NONE : (index.get(one.parent) ?? NONE),
       ),
-      logOrphan: new Float64Array(count).fill(logOrphan),
+      logOrphan: Float64Array.from(this.#windowChildren, (one) =>
+        Math.log((this.#model.orphanShare(one.kind) * count) / spanUs),
+      ),
     };
   }
 

@@ -3,7 +3,7 @@ import { HandlerModel } from "./handler-model.ts";
 
 /** Operations told apart, incoming and outgoing each; further ones share the last number. */
 const OPERATIONS_MAX = 1024;
-/** Share of calls without a parent that is always thought possible. */
+/** Least share of calls without a parent, and the share before anything is known. */
 const ORPHAN_SHARE_MIN = 0.0001;
 const ORPHAN_SHARE_BEFORE = 0.0001;
 const FORGET_CALLS = 1000;
@@ -26,7 +26,7 @@ export class ServiceModel {
   readonly #handlers = new Map<number, HandlerModel>();
   readonly #callers = new Map<number, { share: number; count: number }>();
   readonly #skewsUs = new Map<number, number>();
-  #orphanShare = ORPHAN_SHARE_BEFORE;
+  readonly #orphanShares = new Map<number, number>();
   /** First examples have been learnt. */
   taught = false;
 
@@ -86,13 +86,19 @@ export class ServiceModel {
     this.#skewsUs.set(kind, skewUs);
   }
 
-  /** Share of outgoing calls that no incoming call caused. */
-  get orphanShare(): number {
-    return Math.max(ORPHAN_SHARE_MIN, this.#orphanShare);
+  /** Share of a kind of outgoing calls that no incoming call caused. */
+  orphanShare(kind: number): number {
+    return Math.max(ORPHAN_SHARE_MIN, this.#orphanShares.get(kind) ?? ORPHAN_SHARE_BEFORE);
   }
 
-  learnOrphan(orphan: boolean): void {
-    this.#orphanShare += ((orphan ? 1 : 0) - this.#orphanShare) / FORGET_CALLS;
+  /**
+   * Takes note of a call that began while some handler was open, or while none was. Only the
+   * latter are known to have no parent; inferred ones are not learnt from, or doubt would feed
+   * on itself.
+   */
+  learnOrphan(kind: number, alone: boolean): void {
+    const share = this.#orphanShares.get(kind) ?? ORPHAN_SHARE_BEFORE;
+    this.#orphanShares.set(kind, share + ((alone ? 1 : 0) - share) / FORGET_CALLS);
   }
 
   refresh(): void {
