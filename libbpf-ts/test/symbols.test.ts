@@ -27,6 +27,7 @@ import {
 buildObjects();
 
 const BUILD = fileURLToPath(new URL("build/", import.meta.url));
+const ADDON = fileURLToPath(new URL("../native/libbpf_ts.node", import.meta.url));
 const hasGo = existsSync(`${BUILD}shop-stripped`);
 const withoutGo = hasGo ? {} : { skip: "Go is not installed" };
 
@@ -97,6 +98,19 @@ test("C++ functions are found by their readable names; overloads need their argu
     () => functionOffset(path, "shop::price"),
     (error) => error instanceof BpfError && /2 have that name/.test(error.message),
   );
+});
+
+test("Rust functions are found and named by their paths, here in the addon itself", () => {
+  using index = FunctionIndex.open(ADDON);
+  const found = index.matching("blazesym::symbolize::*");
+  assert.ok(found.length > 0);
+  using elf = ElfFile.open(ADDON);
+  using symbolizer = new Symbolizer();
+  for (const { offset } of found.slice(0, 5)) {
+    const [frame] = symbolizer.file(ADDON, [BigInt(elf.virtualAddress(offset) ?? 0)]);
+    assert.match(frame?.name ?? "", /blazesym::/);
+    assert.doesNotMatch(frame?.name ?? "", /17h[0-9a-f]{16}/, "without the hash");
+  }
 });
 
 test("functions of a stripped Go program are where the unstripped one has them", withoutGo, () => {
