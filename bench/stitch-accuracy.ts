@@ -44,7 +44,7 @@ function byService(calls: readonly StitchCall[]): Map<string, ServiceCalls> {
 }
 
 function asIncoming(call: StitchCall, root: number): CallTimes {
-  const served = !Number.isNaN(call.serverStartUs);
+  const served = !Number.isNaN(call.serverEndUs - call.serverStartUs);
   return {
     id: call.call,
     operation: call.operation,
@@ -55,8 +55,8 @@ function asIncoming(call: StitchCall, root: number): CallTimes {
 }
 
 function asOutgoing(call: StitchCall): CallTimes {
-  const sent = !Number.isNaN(call.clientStartUs);
-  const served = !Number.isNaN(call.serverStartUs);
+  const sent = !Number.isNaN(call.clientEndUs - call.clientStartUs);
+  const served = !Number.isNaN(call.serverEndUs - call.serverStartUs);
   return {
     id: call.call,
     operation: `${call.callee} ${call.operation}${sent ? "" : " (server's times)"}`,
@@ -79,7 +79,9 @@ function stream(
       incoming: true,
     })),
     ...service.outgoing.map((call) => ({ call: asOutgoing(call), incoming: false })),
-  ].sort((a, b) => a.call.endUs - b.call.endUs);
+  ]
+    .filter(({ call }) => !Number.isNaN(call.endUs - call.startUs))
+    .sort((a, b) => a.call.endUs - b.call.endUs);
   const links: Link[] = [];
   let nextUs = (events[0]?.call.endUs ?? 0) + STEP_US;
   for (const { call, incoming } of events) {
@@ -223,4 +225,9 @@ function main(): void {
   printShares(calls, answers);
 }
 
-main();
+try {
+  main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
