@@ -65,11 +65,6 @@ function parseCall(fields: readonly string[]): StitchCall {
   };
 }
 
-/** When a call began, by whichever side recorded it. */
-export function startUs(call: StitchCall): number {
-  return Number.isNaN(call.clientStartUs) ? call.serverStartUs : call.clientStartUs;
-}
-
 /**
  * Shrinks the gaps between the traces' start times by `factor`; each trace's own times stay as
  * they are. The only use of the trace column before judging.
