@@ -20,11 +20,13 @@ const LOADS_ARE_ORDERED = process.arch === "x64";
 export type OnRecord = (offset: number, length: number) => void;
 
 const COUNT_MAX = 0x7fff_ffff;
+/** Offsets up to twice the size are integers of 31 bits, which V8 keeps unboxed. */
+const SIZE_MAX = 1 << 29;
 
 /** How far a drain came. */
 interface Progress {
+  /** Where the next header is; at most twice the ring's size. */
   offset: number;
-  consumedBytes: number;
   recordCount: number;
   discardedCount: number;
 }
@@ -37,44 +39,39 @@ interface Progress {
 function walkRecords(
   walk: {
     readonly words: Int32Array;
-    readonly mask: number;
-    readonly pendingBytes: number;
+    /** Where the records end: past the first copy of the data pages, if they run on into the second. */
+    readonly end: number;
     readonly recordsMax: number;
     readonly isOrdered: boolean;
   },
   progress: Progress,
   onRecord: OnRecord,
 ): void {
-  const { words, mask, pendingBytes, recordsMax, isOrdered } = walk;
+  const { words, end, recordsMax, isOrdered } = walk;
   // The header of 8 bytes before each record (`kernel/bpf/ringbuf.c`): a word of the length, the bit
   // for discarded (30) and the one for busy (31, the sign), then a page offset; the next record is at
   // a multiple of 8. As literals, because V8 loads a module's constants anew for each (1 ns of 5).
   let offset = progress.offset;
-  let consumedBytes = 0;
   let recordCount = 0;
   try {
-    while (consumedBytes < pendingBytes && recordCount < recordsMax) {
+    while (offset < end && recordCount < recordsMax) {
       const index = offset >>> 2;
       const header = isOrdered ? (words[index] ?? -1) : Atomics.load(words, index);
       if (header < 0) {
         return;
       }
       if (header >= 0x4000_0000) {
-        const skip = ((header & 0x3fff_ffff) + 15) & ~7;
-        consumedBytes = (consumedBytes + skip) | 0;
-        offset = (offset + skip) & mask;
+        offset = (offset + (((header & 0x3fff_ffff) + 15) & ~7)) | 0;
         progress.discardedCount++;
         continue;
       }
       const start = offset + 8;
-      const step = (header + 15) & ~7;
-      consumedBytes = (consumedBytes + step) | 0;
-      offset = (offset + step) & mask;
+      offset = (offset + ((header + 15) & ~7)) | 0;
       recordCount = (recordCount + 1) | 0;
       onRecord(start, header);
     }
   } finally {
-    progress.consumedBytes = consumedBytes;
+    progress.offset = offset;
     progress.recordCount = recordCount;
   }
 }
@@ -99,7 +96,7 @@ export class RingReader {
   readonly #producer: BigUint64Array;
   readonly #words: Int32Array;
   readonly #isOrdered: boolean;
-  readonly #progress: Progress = { offset: 0, consumedBytes: 0, recordCount: 0, discardedCount: 0 };
+  readonly #progress: Progress = { offset: 0, recordCount: 0, discardedCount: 0 };
   #isDraining = false;
 
   /**
@@ -116,7 +113,7 @@ export class RingReader {
     size: number,
     isOrdered: boolean = LOADS_ARE_ORDERED,
   ) {
-    assert(size > 0 && (size & (size - 1)) === 0 && size <= 1 << 30);
+    assert(size > 0 && (size & (size - 1)) === 0 && size <= SIZE_MAX);
     const page = native.pageBytes();
     this.size = size;
     this.#isOrdered = isOrdered;
@@ -140,6 +137,12 @@ export class RingReader {
     }
     const page = native.pageBytes();
     const size = map.maxEntries;
+    if (size > SIZE_MAX) {
+      throw new BpfError({
+        code: "ARGUMENT",
+        message: `read map "${map.name}": a ring of ${size} bytes; at most ${SIZE_MAX} can be read.`,
+      });
+    }
     const consumer = map.mmapRegion({ offset: 0, bytes: page, writable: true });
     try {
       const producerBytes = page + 2 * size;
@@ -178,14 +181,13 @@ export class RingReader {
     }
     // One BigInt each a drain: positions are 64 bit and must be read and written whole.
     const position = Atomics.load(this.#consumer, 0);
+    const start = Number(BigInt.asUintN(32, position)) & (this.size - 1);
     const progress = this.#progress;
-    progress.offset = Number(BigInt.asUintN(32, position)) & (this.size - 1);
-    progress.consumedBytes = 0;
+    progress.offset = start;
     progress.recordCount = 0;
     const walk = {
       words: this.#words,
-      mask: this.size - 1,
-      pendingBytes: Number(Atomics.load(this.#producer, 0) - position) | 0,
+      end: (start + Number(Atomics.load(this.#producer, 0) - position)) | 0,
       recordsMax: Math.min(recordsMax, COUNT_MAX) | 0,
       isOrdered: this.#isOrdered,
     };
@@ -194,8 +196,8 @@ export class RingReader {
       walkRecords(walk, progress, onRecord);
     } finally {
       this.#isDraining = false;
-      if (progress.consumedBytes > 0) {
-        Atomics.store(this.#consumer, 0, position + BigInt(progress.consumedBytes));
+      if (progress.offset > start) {
+        Atomics.store(this.#consumer, 0, position + BigInt(progress.offset - start));
       }
     }
     return progress.recordCount;
