@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -86,6 +86,7 @@ kernelTest("cpu-profile finds the function that burns", async () => {
   } finally {
     busy.kill();
     await once(busy, "exit");
+    rmSync(`/tmp/perf-${busy.pid}.map`, { force: true });
   }
 });
 
