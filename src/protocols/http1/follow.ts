@@ -51,6 +51,10 @@ export class MessageFollower {
   pipelined = false;
   /** As `pipelined`, until the next response record shows that none was lost in between. */
   suspect = false;
+  /** Two requests in a row, then a gap: overlap or a lost response. Until silence tells. */
+  doubtful = false;
+  /** Responses since overlap was last possible: what the client's habit is known by. */
+  inTurnCount = 0;
   /** Time and threads of the record being read. */
   timeNs = 0;
   tid = 0;
@@ -82,6 +86,7 @@ export class MessageFollower {
     if (first && response.expected < 0) response.expected = 0;
     this.#probation = !first;
     this.suspect = false;
+    this.doubtful = false;
   }
 
   /** In DRAIN: are these bytes the body of a request whose end cannot be computed? */
@@ -353,6 +358,8 @@ export class MessageFollower {
     if (this.#unbounded === exchange) this.#unbounded = undefined;
     this.response.startMessage();
     this.roleKnown = true;
+    this.inTurnCount = this.pipelined || this.doubtful ? 0 : this.inTurnCount + 1;
+    this.doubtful = false;
     this.#events.end(exchange);
     this.#shared.recycle(exchange);
   }

@@ -363,12 +363,34 @@ describe("HTTP/1 losses", () => {
     assertClean(talk);
   });
 
-  it("abandons what is open after a gap in the responses", () => {
+  it("abandons what is open after a gap in the responses, and goes on after silence", () => {
     const talk = conversation().received(GET).lost(SENT, OK.length).received(GET).sent(OK);
     assert.deepEqual(talk.observed.ended, []);
     assert.deepEqual(talk.observed.abandoned, ["gap", "gap"]);
     talk.received(GET).sent(OK);
+    assert.deepEqual(talk.observed.ended, []);
+    talk.timeNs += 1e9;
+    talk.received(GET).sent(OK);
     assert.deepEqual(statuses(talk), [200]);
+  });
+
+  it("goes on at once after a lost response if requests never overlapped", () => {
+    const talk = conversation();
+    for (let count = 0; count < 16; count++) talk.received(GET).sent(OK);
+    talk.received(GET).lost(SENT, OK.length).received(GET).sent(OK);
+    assert.equal(talk.observed.ended.length, 16);
+    assert.deepEqual(talk.observed.abandoned, ["gap", "gap"]);
+    talk.received(GET).sent(OK);
+    assert.equal(talk.observed.ended.length, 17);
+  });
+
+  it("does not take a lost interim response for the answer to the first of two requests", () => {
+    const early = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    const talk = conversation().received(GET).received(GET).lost(SENT, early.length);
+    // The first request's response; the second's comes after the third request.
+    talk.sent(OK).received(GET.replace("/a", "/third")).sent(OK).received(GET).sent(OK);
+    assert.deepEqual(talk.observed.ended, []);
+    assert.deepEqual(talk.observed.abandoned, ["gap", "gap"]);
   });
 
   it("waits for a response whose record was reported before its request's", () => {

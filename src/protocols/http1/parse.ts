@@ -17,6 +17,10 @@ const CR = 13;
 const LF = 10;
 /** A method, a space and some of a target: that much of a request line is believed. */
 const PREFIX_BYTES = 16;
+/** Exchanges in turn after which two requests in a row around a gap mean a lost response. */
+const IN_TURN_MIN = 16;
+/** Silence in both directions after which nothing is believed to be on its way. */
+const QUIET_NS = 1e9;
 
 /**
  * One connection as one process sees it. README.md explains when a request is believed to be the
@@ -26,6 +30,7 @@ export class Http1Connection implements ConnectionParser {
   readonly #events: ExchangeEvents;
   readonly #messages: MessageFollower;
   #lastDirection: Direction | undefined = undefined;
+  #lastNs = 0;
   /** Direction of a request that was not believed, until a record of the other direction comes. */
   #candidate: Direction | undefined = undefined;
   #early: EarlyResponse | undefined = undefined;
@@ -57,6 +62,7 @@ export class Http1Connection implements ConnectionParser {
     else this.#events.lost(messages.mode === TUNNEL ? "after_upgrade" : "mid_stream");
     half.expected = record.position + record.length;
     this.#lastDirection = record.direction;
+    this.#lastNs = record.timeNs;
     if (messages.mode === DRAIN && messages.queue.first === undefined) messages.startSeeking();
     if (this.#early !== undefined && messages.mode !== TRACK) this.#loseEarly();
   }
@@ -123,7 +129,8 @@ export class Http1Connection implements ConnectionParser {
     if (start !== "yes" || last === undefined || last === record.direction) return false;
     // A gap before it may hide that it is part of a body.
     const contiguous = half.expected < 0 || half.expected === record.position;
-    return contiguous && !this.#messages.pipelined;
+    if (!contiguous || this.#messages.pipelined) return false;
+    return !this.#messages.doubtful || record.timeNs - this.#lastNs >= QUIET_NS;
   }
 
   /** `more`: too little to tell; an H may start HEAD, HTTP/1.1 or be a body. */
@@ -151,15 +158,18 @@ export class Http1Connection implements ConnectionParser {
 
   /**
    * A response record shows whether requests overlap, or whether a response was lost in between.
-   * After a gap, responses of which one was lost are likelier than overlap, unless there are more
-   * open requests than one loss explains, or the gap ends within a response.
+   * After a gap, one lost response and overlap look the same: what was lost may have been an interim
+   * response. Only a client that took turns so far is believed to have gone on; and more open
+   * requests than one loss explains, or a gap that ends within a response, are overlap.
    */
   #judgeSuspicion(contiguous: boolean, record: DataRecord): void {
     const messages = this.#messages;
     const oneLoss = messages.queue.count <= 2 && this.#startsResponse(record);
     const tracked = messages.mode !== SEEK;
-    if (messages.suspect && (contiguous || (tracked && !oneLoss))) messages.pipelined = true;
+    if (!messages.suspect) return;
     messages.suspect = false;
+    if (contiguous || (tracked && !oneLoss)) messages.pipelined = true;
+    else if (messages.inTurnCount < IN_TURN_MIN) messages.doubtful = true;
   }
 
   #requestRecord(record: DataRecord): void {
