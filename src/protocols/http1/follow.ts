@@ -51,6 +51,8 @@ export class MessageFollower {
   pipelined = false;
   /** As `pipelined`, until the next response record shows that none was lost in between. */
   suspect = false;
+  /** While `suspect`: no request bytes are missing between the two requests. */
+  adjacent = false;
   /** Two requests in a row, then a gap: overlap or a lost response. Until silence tells. */
   doubtful = false;
   /** Responses since overlap was last possible: what the client's habit is known by. */
@@ -86,6 +88,7 @@ export class MessageFollower {
     if (first && response.expected < 0) response.expected = 0;
     this.#probation = !first;
     this.suspect = false;
+    this.adjacent = false;
     this.doubtful = false;
   }
 
@@ -239,6 +242,7 @@ export class MessageFollower {
   #mayPipeline(): boolean {
     if (this.endUnknown()) return true;
     this.suspect = true;
+    this.adjacent = true;
     if (this.#probation) {
       // The place to start was wrong: what is open may be the answer to something earlier.
       this.abandonAll("mid_stream");

@@ -384,6 +384,14 @@ describe("HTTP/1 losses", () => {
     assert.equal(talk.observed.ended.length, 17);
   });
 
+  it("goes on at once when both directions were lost for a while", () => {
+    const talk = conversation().received(GET).lost(SENT, 5 * OK.length);
+    talk.lost(RECEIVED, 4 * GET.length).received(GET).sent(OK);
+    assert.deepEqual(talk.observed.ended, []);
+    talk.received(GET).sent(OK);
+    assert.deepEqual(statuses(talk), [200]);
+  });
+
   it("does not take a lost interim response for the answer to the first of two requests", () => {
     const early = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
     const talk = conversation().received(GET).received(GET).lost(SENT, early.length);

@@ -117,7 +117,10 @@ export class Http1Connection implements ConnectionParser {
       if (messages.pipelined) messages.mode = IGNORE;
     } else if (start !== "no") {
       // Two requests without a response in between, if the next response shows that none was lost.
-      if (this.#lastDirection === record.direction) messages.suspect = true;
+      if (this.#lastDirection === record.direction) {
+        messages.suspect = true;
+        messages.adjacent ||= contiguous;
+      }
       this.#candidate = record.direction;
     }
     this.#events.lost("mid_stream");
@@ -164,12 +167,13 @@ export class Http1Connection implements ConnectionParser {
    */
   #judgeSuspicion(contiguous: boolean, record: DataRecord): void {
     const messages = this.#messages;
+    if (!messages.suspect) return;
     const oneLoss = messages.queue.count <= 2 && this.#startsResponse(record);
     const tracked = messages.mode !== SEEK;
-    if (!messages.suspect) return;
-    messages.suspect = false;
     if (contiguous || (tracked && !oneLoss)) messages.pipelined = true;
-    else if (messages.inTurnCount < IN_TURN_MIN) messages.doubtful = true;
+    else if (messages.adjacent && messages.inTurnCount < IN_TURN_MIN) messages.doubtful = true;
+    messages.suspect = false;
+    messages.adjacent = false;
   }
 
   #requestRecord(record: DataRecord): void {
