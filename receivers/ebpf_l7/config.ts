@@ -60,7 +60,7 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .default(64)
     .describe("Requests without a response on one connection, 1 to 10000."),
   drain_interval: duration({ minMs: 1, maxMs: 1000 })
-    .default(5)
+    .default(20)
     .describe("How often the ring is read, 1ms to 1s; less often while nothing happens."),
   max_connections: z
     .int()
