@@ -49,7 +49,9 @@ interface Totals {
 
 async function runStage(stage: Stage, files: string[], totals: Totals): Promise<void> {
   process.stdout.write(`\n── ${stage.name}: ${files.length} files\n`);
-  const stream = run({ files, concurrency: stage.concurrency, timeout: stage.timeoutMs });
+  const execArgv = ["--import", new URL("./property-seed.ts", import.meta.url).href];
+  const { concurrency, timeoutMs: timeout } = stage;
+  const stream = run({ files, concurrency, timeout, execArgv });
   stream.on("test:pass", (event) => {
     if (event.details.type === "suite") return;
     if (event.skip !== undefined && event.skip !== false) {
