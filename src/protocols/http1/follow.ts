@@ -55,8 +55,6 @@ export class MessageFollower {
   adjacent = false;
   /** Two requests in a row, then a gap: overlap or a lost response. Until silence tells. */
   doubtful = false;
-  /** Responses since overlap was last possible: what the client's habit is known by. */
-  inTurnCount = 0;
   /** Time and threads of the record being read. */
   timeNs = 0;
   tid = 0;
@@ -362,7 +360,6 @@ export class MessageFollower {
     if (this.#unbounded === exchange) this.#unbounded = undefined;
     this.response.startMessage();
     this.roleKnown = true;
-    this.inTurnCount = this.pipelined || this.doubtful ? 0 : this.inTurnCount + 1;
     this.doubtful = false;
     this.#events.end(exchange);
     this.#shared.recycle(exchange);

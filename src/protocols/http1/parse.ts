@@ -17,8 +17,6 @@ const CR = 13;
 const LF = 10;
 /** A method, a space and some of a target: that much of a request line is believed. */
 const PREFIX_BYTES = 16;
-/** Exchanges in turn after which two requests in a row around a gap mean a lost response. */
-const IN_TURN_MIN = 16;
 /** Silence in both directions after which nothing is believed to be on its way. */
 const QUIET_NS = 1e9;
 
@@ -162,8 +160,8 @@ export class Http1Connection implements ConnectionParser {
   /**
    * A response record shows whether requests overlap, or whether a response was lost in between.
    * After a gap, one lost response and overlap look the same: what was lost may have been an interim
-   * response. Only a client that took turns so far is believed to have gone on; and more open
-   * requests than one loss explains, or a gap that ends within a response, are overlap.
+   * response. Silence tells. More open requests than one lost response explains, or a gap that ends
+   * within a response, are overlap.
    */
   #judgeSuspicion(contiguous: boolean, record: DataRecord): void {
     const messages = this.#messages;
@@ -171,7 +169,7 @@ export class Http1Connection implements ConnectionParser {
     const oneLoss = messages.queue.count <= 2 && this.#startsResponse(record);
     const tracked = messages.mode !== SEEK;
     if (contiguous || (tracked && !oneLoss)) messages.pipelined = true;
-    else if (messages.adjacent && messages.inTurnCount < IN_TURN_MIN) messages.doubtful = true;
+    else if (messages.adjacent) messages.doubtful = true;
     messages.suspect = false;
     messages.adjacent = false;
   }

@@ -160,20 +160,17 @@ describe("HTTP/1 properties", () => {
     });
   });
 
-  it("finds the next exchange again after a loss, if requests are not pipelined", () => {
-    const check = (known: number, before: Script, after: Script, drop: number): void => {
-      const history = Array.from({ length: known }, () => before.pieces).flat();
-      const pieces = [...history, ...before.pieces, ...after.pieces, ...after.pieces];
+  it("finds the next exchange again after a loss and silence, if requests are not pipelined", () => {
+    const check = (before: Script, after: Script, drop: number): void => {
+      const pieces = [...before.pieces, ...after.pieces, ...after.pieces];
       const cuts = cut({ pieces, exchanges: 0 }, [1]);
-      const lost = history.length + (drop % before.pieces.length);
-      // Silence makes up for what is not known about the client.
-      const observed = play(cuts, new Set([lost]), known === 0 ? 1e9 : 1);
+      // Without silence, a lost response cannot be told from overlap.
+      const observed = play(cuts, new Set([drop % before.pieces.length]), 1e9);
       // One exchange is lost with the record, and at most two more until the place is proved.
-      const total = (known + 1) * before.exchanges + 2 * after.exchanges;
+      const total = before.exchanges + 2 * after.exchanges;
       assert.ok(observed.ended.length >= total - 3, `${observed.ended.length} of ${total}`);
     };
-    const habit = fc.constantFrom(0, 16);
-    fc.assert(fc.property(habit, scripts(1), scripts(1), fc.nat(100), check), { numRuns: RUNS });
+    fc.assert(fc.property(scripts(1), scripts(1), fc.nat(100), check), { numRuns: RUNS });
   });
 
   it("takes any bytes in any order", () => {
