@@ -61,6 +61,9 @@ function isSame(left: Value, right: Value): boolean {
   if (Array.isArray(left) && Array.isArray(right)) {
     return left.length === right.length && left.every((item, at) => isSame(item, right[at]));
   }
+  const isBytes = left instanceof Uint8Array && right instanceof Uint8Array;
+  // Objects of two kinds: a list and a map, a map and bytes.
+  if (typeof left === "object" && typeof right === "object" && !isBytes) return false;
   return compareValues("==", left, right);
 }
 
