@@ -7,8 +7,8 @@ import type {
   ExchangeEvents,
 } from "../../model/protocol.ts";
 import { RECEIVED, SENT } from "../../model/protocol.ts";
+import { RecordCopy } from "../record-copy.ts";
 import { detectRequest, detectResponse } from "./detect.ts";
-import { EarlyResponse } from "./early-response.ts";
 import { DRAIN, IGNORE, MessageFollower, SEEK, TRACK, TUNNEL } from "./follow.ts";
 import type { Half } from "./half.ts";
 import type { Http1Shared } from "./shared.ts";
@@ -31,7 +31,7 @@ export class Http1Connection implements ConnectionParser {
   #lastNs = 0;
   /** Direction of a request that was not believed, until a record of the other direction comes. */
   #candidate: Direction | undefined = undefined;
-  #early: EarlyResponse | undefined = undefined;
+  #early: RecordCopy | undefined = undefined;
 
   constructor(shared: Http1Shared, events: ExchangeEvents) {
     this.#events = events;
@@ -261,7 +261,7 @@ export class Http1Connection implements ConnectionParser {
   #unexpectedResponse(record: DataRecord): void {
     const messages = this.#messages;
     if (messages.mode === TRACK && this.#early === undefined && this.#startsResponse(record)) {
-      this.#early = new EarlyResponse(record);
+      this.#early = new RecordCopy(record);
       return;
     }
     this.#events.lost("response_without_request");
