@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { type TlsServerConfig, tlsServerSchema } from "../../src/config/tls-server.ts";
 import { byteSize, type Endpoint, endpoint, endpointOf } from "../../src/config/types.ts";
-
-export interface TlsServerConfig {
-  readonly ca_file: string;
-  readonly cert_file: string;
-  readonly key_file: string;
-  readonly client_ca_file: string;
-}
 
 export interface GrpcConfig {
   readonly endpoint: Endpoint;
@@ -37,22 +31,6 @@ const BODY_BYTES_MAX = 20 * MIB;
 
 const enabled = z.boolean().default(true).describe("False leaves this protocol off.");
 
-const tls = z
-  .strictObject({
-    ca_file: z.string().default("").describe("Not used by a server; see client_ca_file."),
-    cert_file: z.string().default("").describe("The server's certificate, PEM."),
-    key_file: z.string().default("").describe("Its private key, PEM."),
-    client_ca_file: z
-      .string()
-      .default("")
-      .describe("Clients must show a certificate signed by one of these, PEM."),
-  })
-  .refine((files) => files.cert_file !== "" && files.key_file !== "", {
-    error:
-      "TLS configuration must include both certificate and key for server connections. " +
-      "Set cert_file and key_file",
-  });
-
 /** Null, as an empty section, is taken as `{}`: on, with the defaults. */
 function section<Output>(schema: z.ZodType<Output>): z.ZodType<Output | undefined> {
   return z.preprocess((input) => (input === null ? {} : input), schema.optional());
@@ -76,7 +54,7 @@ const grpc = z
     enabled,
     endpoint: endpoint().default(endpointOf("localhost", 4317)).describe("Where to listen."),
     transport: z.literal("tcp").default("tcp").describe("Only tcp."),
-    tls: tls.nullish().describe("Off unless set."),
+    tls: tlsServerSchema.nullish().describe("Off unless set."),
     max_recv_msg_size_mib: z.int().min(0).default(0).describe("Largest message; 0 is 4 MiB."),
     max_concurrent_streams: z
       .int()
@@ -100,7 +78,7 @@ const http = z
     enabled,
     endpoint: endpoint().default(endpointOf("localhost", 4318)).describe("Where to listen."),
     transport: z.literal("tcp").default("tcp").describe("Only tcp."),
-    tls: tls.nullish().describe("Off unless set."),
+    tls: tlsServerSchema.nullish().describe("Off unless set."),
     traces_url_path: urlPath("/v1/traces"),
     metrics_url_path: urlPath("/v1/metrics"),
     logs_url_path: urlPath("/v1/logs"),
