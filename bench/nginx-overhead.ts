@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // nginx answering a constant on one core at saturation: requests/s without the agent, with the
 // agent attached and selecting something else, and with the agent selecting nginx. Interleaved.
-import { agentConfig, startAgent, total } from "./support/agent.ts";
+
+import { total } from "../test/support/own-metrics.ts";
+import { agentConfig, startAgent } from "./support/agent.ts";
 import { type Summary, summarise } from "./support/machine.ts";
 import { saturate, startNginx } from "./support/server.ts";
 

@@ -3,7 +3,8 @@
 // agent, and does memory stay flat?
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { agentConfig, startAgent, total } from "./support/agent.ts";
+import { total } from "../test/support/own-metrics.ts";
+import { agentConfig, startAgent } from "./support/agent.ts";
 import { cpuSeconds, residentMib } from "./support/machine.ts";
 import { buildLoad, type LoadResult, startNginx, steadyLoad } from "./support/server.ts";
 

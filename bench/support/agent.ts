@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { scrapeMetrics } from "../../test/support/own-metrics.ts";
 
 const ROOT: string = join(import.meta.dirname, "../..");
 const READY = "Everything is ready";
@@ -54,7 +55,7 @@ export async function startAgent(
   if (pid === undefined) throw new Error("the agent did not start");
   return {
     pid,
-    metrics: scrape,
+    metrics: async () => await scrapeMetrics(METRICS_PORT),
     programs: () => programStatistics(pid),
     stop: async () => {
       if (child.exitCode !== null) return;
@@ -77,26 +78,6 @@ async function untilReady(child: ChildProcess): Promise<void> {
   }
   child.kill("SIGKILL");
   throw new Error(`the agent did not get ready:\n${text}`);
-}
-
-async function scrape(): Promise<ReadonlyMap<string, number>> {
-  const response = await fetch(`http://localhost:${METRICS_PORT}/metrics`);
-  const values = new Map<string, number>();
-  for (const line of (await response.text()).split("\n")) {
-    if (line === "" || line.startsWith("#")) continue;
-    const cut = line.lastIndexOf(" ");
-    values.set(line.slice(0, cut), Number(line.slice(cut + 1)));
-  }
-  return values;
-}
-
-/** Sum of all series of a metric. */
-export function total(metrics: ReadonlyMap<string, number>, name: string): number {
-  let sum = 0;
-  for (const [key, value] of metrics) {
-    if (key === name || key.startsWith(`${name}{`)) sum += value;
-  }
-  return sum;
 }
 
 function programStatistics(pid: number): { runTimeNs: number; runCount: number } {

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { startTestAgent, type TestAgent, total } from "../support/agent.ts";
+import { startTestAgent, type TestAgent } from "../support/agent.ts";
 import { eventually } from "../support/eventually.ts";
 import { pathOf } from "../support/judge.ts";
 import { startOtlpSink } from "../support/otlp-sink.ts";
+import { total } from "../support/own-metrics.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { type RunningProcess, startProcess } from "../support/process.ts";
 import { exchangeRaw } from "../support/raw-client.ts";

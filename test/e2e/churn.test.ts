@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { prepareNginx } from "../apps/nginx.ts";
 import { assertAccount, metricsAtRest } from "../support/account.ts";
-import { type AgentOptions, startTestAgent, type TestAgent, total } from "../support/agent.ts";
+import { type AgentOptions, startTestAgent, type TestAgent } from "../support/agent.ts";
 import { pathOf } from "../support/judge.ts";
+import { total } from "../support/own-metrics.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { startProcess } from "../support/process.ts";
 

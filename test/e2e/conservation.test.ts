@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertAccount, metricsAtRest } from "../support/account.ts";
-import { startTestAgent, total } from "../support/agent.ts";
+import { startTestAgent } from "../support/agent.ts";
 import { judgeTraces } from "../support/judge.ts";
 import { runLoad } from "../support/load.ts";
 import { CHAIN_SPANS, startNetworkChain } from "../support/network-chain.ts";
+import { total } from "../support/own-metrics.ts";
 import { startProcess } from "../support/process.ts";
 import { buildStock, stock } from "../support/services.ts";
 

@@ -5,9 +5,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { startTestAgent, total } from "../support/agent.ts";
+import { startTestAgent } from "../support/agent.ts";
 import { eventually } from "../support/eventually.ts";
 import type { FlatSpan } from "../support/otlp-json.ts";
+import { total } from "../support/own-metrics.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { startProcess } from "../support/process.ts";
 

@@ -2,8 +2,9 @@
 // Bytes that begin like a database protocol and are none: no span, everything counted.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startTestAgent, total } from "../support/agent.ts";
+import { startTestAgent } from "../support/agent.ts";
 import { eventually } from "../support/eventually.ts";
+import { total } from "../support/own-metrics.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { startProcess } from "../support/process.ts";
 import { exchangeRaw } from "../support/raw-client.ts";

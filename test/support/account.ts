@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { type TestAgent, total } from "./agent.ts";
+import type { TestAgent } from "./agent.ts";
+import { total } from "./own-metrics.ts";
 
 type Metrics = ReadonlyMap<string, number>;
 const L7 = "backstitch_ebpf_l7_";

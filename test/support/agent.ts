@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
 import { type FlatSpan, readOtlpJsonLines } from "./otlp-json.ts";
+import { scrapeMetrics } from "./own-metrics.ts";
 import { freePorts } from "./proc-net.ts";
 import { type RunningProcess, startProcess } from "./process.ts";
 
@@ -86,7 +87,7 @@ export async function startTestAgent(options: AgentOptions): Promise<TestAgent> 
         (found) => found.length >= count,
         timeoutMs,
       ),
-    metrics: async () => await scrape(port),
+    metrics: async () => await scrapeMetrics(port),
     stop,
     [Symbol.asyncDispose]: async () => {
       await stop();
@@ -129,28 +130,4 @@ ${indented(options.pipelines, 4)}
 
 function indented(yaml: string | undefined, by: number = 2): string {
   return (yaml ?? "").replace(/^(?=.)/gm, " ".repeat(by));
-}
-
-async function scrape(port: number): Promise<ReadonlyMap<string, number>> {
-  const response = await fetch(`http://localhost:${port}/metrics`);
-  const values = new Map<string, number>();
-  for (const line of (await response.text()).split("\n")) {
-    if (line === "" || line.startsWith("#")) continue;
-    const cut = line.lastIndexOf(" ");
-    values.set(line.slice(0, cut), Number(line.slice(cut + 1)));
-  }
-  return values;
-}
-
-/** Sum of all series of a metric, of those whose labels hold `label` when given. */
-export function total(
-  metrics: ReadonlyMap<string, number>,
-  name: string,
-  label: string = "",
-): number {
-  let sum = 0;
-  for (const [key, value] of metrics) {
-    if ((key === name || key.startsWith(`${name}{`)) && key.includes(label)) sum += value;
-  }
-  return sum;
 }
