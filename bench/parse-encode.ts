@@ -68,6 +68,7 @@ function measure(workload: Workload, spans: number): { ns: number; bytes: number
     requestHeaders: [],
     responseHeaders: [],
     routesMax: 200,
+    rawStatements: false,
   };
   const parsers = Array.from({ length: CONNECTIONS }, (_, index) => {
     const connection = new SpanConnection({

@@ -27,6 +27,7 @@ export interface EbpfL7Config {
   readonly request_headers: readonly string[];
   readonly response_headers: readonly string[];
   readonly routes_max: number;
+  readonly raw_statements: boolean;
   readonly metrics_interval: number;
 }
 
@@ -80,6 +81,10 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .max(100_000)
     .default(200)
     .describe("Distinct `http.route` values a service before they are cut short."),
+  raw_statements: z
+    .boolean()
+    .default(false)
+    .describe("Record statements and keys with their literals; may hold personal data."),
   metrics_interval: duration({ minMs: 100 })
     .default(10_000)
     .describe("How often duration histograms are sent in a metrics pipeline."),

@@ -31,7 +31,9 @@ export class Connection implements ExchangeEvents {
   readonly #endedReads = new Float64Array(ENDED_MAX).fill(-1);
   readonly #endedNs = new Float64Array(ENDED_MAX);
   #ended = 0;
-  #spans: SpanConnection | undefined;
+  /** Of each role: in some protocols both ends ask. */
+  #clientSpans: SpanConnection | undefined;
+  #serverSpans: SpanConnection | undefined;
   parser: ConnectionParser | undefined;
   /** Of the watched process, by its first request; undefined until then. */
   role: Role | undefined;
@@ -61,23 +63,25 @@ export class Connection implements ExchangeEvents {
 
   /** For spans; needs the role. */
   spanConnection(role: Role): SpanConnection {
-    let spans = this.#spans;
-    if (spans === undefined || spans.facts.role !== role) {
+    let spans = role === "client" ? this.#clientSpans : this.#serverSpans;
+    if (spans === undefined) {
       const { record } = this;
-      const excess = record.side === "unknown" && role === "client" ? 1 : 0;
+      const isOpener = (this.role ?? role) === "client";
+      const excess = record.side === "unknown" && isOpener ? 1 : 0;
       const localStart = (record.localStart + excess) >>> 0;
       spans = new SpanConnection({
         role,
         clientStart: role === "client" ? localStart : record.remoteStart,
         serverStart: role === "client" ? record.remoteStart : localStart,
-        positionExcess: excess,
+        positionExcess: role === "client" ? excess : 0,
         family: record.family,
         localAddress: record.localAddress,
         localPort: record.localPort,
         remoteAddress: record.remoteAddress,
         remotePort: record.remotePort,
       });
-      this.#spans = spans;
+      if (role === "client") this.#clientSpans = spans;
+      else this.#serverSpans = spans;
     }
     return spans;
   }

@@ -326,5 +326,6 @@ function parserOptions(config: EbpfL7Config): ParserOptions {
     requestHeaders: config.request_headers,
     responseHeaders: config.response_headers,
     routesMax: config.routes_max,
+    rawStatements: config.raw_statements,
   };
 }

@@ -35,7 +35,10 @@ export interface DataRecord {
  * reuses it after `ExchangeEvents.end`. A protocol adds its own fields in a class.
  */
 export interface Exchange {
+  /** `client`: the watched process sent the request. In protocols where both ends ask, per exchange. */
   readonly role: Role;
+  /** Span kind of a message that is produced or consumed; else the kind follows from the role. */
+  readonly messaging?: "producer" | "consumer" | undefined;
   /** Stream offset of the request's first byte, in the client's direction: its name. */
   readonly requestPosition: number;
   /** First byte of the request. A receiver that knows better from the other end may correct it. */
@@ -121,16 +124,26 @@ export interface ParserOptions {
   readonly responseHeaders: readonly string[];
   /** Distinct `http.route` values kept a service before `…/*` is used. */
   readonly routesMax: number;
+  /** Statements and keys as they are; without it literals become `?`. */
+  readonly rawStatements: boolean;
 }
 
-export type Detection = "yes" | "no" | "more";
+export type Detection = "yes" | "weak" | "no" | "more";
 
 /** One protocol: one folder under `src/protocols/` and one line in its registry. */
 export interface Protocol {
+  /** As users write it to fix or forbid it, such as `postgresql`. */
   readonly name: string;
-  /** WIRE_PROTOCOL_ value of the kernel's classification. */
-  readonly wireProtocol: number;
-  /** Could a message of this protocol start with these bytes? */
+  /** WIRE_PROTOCOL_ value where the kernel classifies it; else user space detects it. */
+  readonly wireProtocol?: number;
+  /** Registered or customary server ports: preferred among protocols whose bytes look alike. */
+  readonly ports?: readonly number[];
+  /**
+   * Could a message of this protocol, of either side, start with these bytes? `yes` only when other
+   * protocols' messages practically never do; a `weak` guess counts on one of `ports` only.
+   */
   detect(bytes: Uint8Array, start: number, end: number): Detection;
   createParser(options: ParserOptions, events: ExchangeEvents): ConnectionParser;
+  /** For UDP: each record is one whole datagram, positions count the direction's bytes. */
+  readonly datagrams?: Pick<Protocol, "detect" | "createParser">;
 }

@@ -11,7 +11,9 @@ const byWire: readonly (Protocol | undefined)[] = createTable();
 
 function createTable(): readonly (Protocol | undefined)[] {
   const table: (Protocol | undefined)[] = [];
-  for (const protocol of PROTOCOLS) table[protocol.wireProtocol] = protocol;
+  for (const protocol of PROTOCOLS) {
+    if (protocol.wireProtocol !== undefined) table[protocol.wireProtocol] = protocol;
+  }
   return table;
 }
 

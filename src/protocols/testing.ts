@@ -37,6 +37,7 @@ export const TEST_OPTIONS: ParserOptions = {
   requestHeaders: [],
   responseHeaders: [],
   routesMax: 100,
+  rawStatements: false,
 };
 
 /** A record by its fields; `captured` and `tail` default to everything. */

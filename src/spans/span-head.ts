@@ -24,6 +24,8 @@ const ATTRIBUTES = 0x4a;
 /** Span.SpanKind */
 const SERVER = 2;
 const CLIENT = 3;
+const PRODUCER = 4;
+const CONSUMER = 5;
 
 /** Offsets in the stitch key; see src/model/stitch-key.ts. */
 const OPEN_REQUESTS = 4;
@@ -84,7 +86,7 @@ export class SpanHead {
     const key = this.#key;
     const server = exchange.role === "server";
     const header = exchange.traceContext;
-    bytes[this.#kind] = server ? SERVER : CLIENT;
+    bytes[this.#kind] = kindOf(exchange);
     bytes[key] = STITCH_KEY_VERSION;
     bytes[key + 1] = server ? ROLE_SERVER : ROLE_CLIENT;
     bytes[key + 2] = (stitch?.flags ?? 0) | (header === undefined ? 0 : KEY_HEADER);
@@ -120,6 +122,11 @@ export class SpanHead {
     this.#view.setUint32(this.#endTime, low, true);
     this.#view.setUint32(this.#endTime + 4, high, true);
   }
+}
+
+function kindOf(exchange: Exchange): number {
+  if (exchange.messaging === undefined) return exchange.role === "server" ? SERVER : CLIENT;
+  return exchange.messaging === "producer" ? PRODUCER : CONSUMER;
 }
 
 /** The KeyValue of the stitch key up to its bytes: every length is known and below 128. */

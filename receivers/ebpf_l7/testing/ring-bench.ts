@@ -102,6 +102,7 @@ export class RingBench {
         requestHeaders: [],
         responseHeaders: [],
         routesMax: 10,
+        rawStatements: false,
       }),
       protocolByWire,
       onUnknown: () => {
