@@ -22,6 +22,8 @@ export const WIRE_PROTOCOL_UNKNOWN = 0;
 export const WIRE_PROTOCOL_HTTP1 = 1;
 export const WIRE_PROTOCOL_REDIS = 2;
 export const WIRE_PROTOCOL_POSTGRESQL = 3;
+export const WIRE_PROTOCOL_HTTP2 = 4;
+export const WIRE_PROTOCOL_UNDETERMINED = 255;
 
 export const WIRE_HEADER_BYTES = 16;
 export const WIRE_HEADER_KIND = 0;

@@ -65,6 +65,9 @@ struct wire_connection {
 #define WIRE_PROTOCOL_HTTP1 1
 #define WIRE_PROTOCOL_REDIS 2
 #define WIRE_PROTOCOL_POSTGRESQL 3
+#define WIRE_PROTOCOL_HTTP2 4
+/* Nothing the kernel knows: it sends heads of the first calls, and userspace decides. */
+#define WIRE_PROTOCOL_UNDETERMINED 255
 
 /*
  * One send or receive of `length` bytes on a classified connection. `position` is the

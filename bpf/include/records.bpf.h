@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What is written into the ring, and how much of a call. */
+#ifndef BACKSTITCH_RECORDS_BPF_H
+#define BACKSTITCH_RECORDS_BPF_H
+
+#include "names.bpf.h"
+#include "../generated/codes.h"
+
+/* Calls up to this size are captured past the budget too: chunk framing, terminators. */
+#define SMALL_CALL 128
+
+static __always_inline void fill_header(struct wire_header *header, __u16 kind, __u16 size)
+{
+	header->kind = kind;
+	header->size = size;
+	header->cpu = bpf_get_smp_processor_id();
+	header->time_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void fill_addresses(struct wire_connection *record, struct sock *sk)
+{
+	struct in6_addr remote = FIELD(sk, __sk_common.skc_v6_daddr);
+	bool mapped = !remote.in6_u.u6_addr32[0] && !remote.in6_u.u6_addr32[1] &&
+		      remote.in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+
+	record->local_port = FIELD(sk, __sk_common.skc_num);
+	record->remote_port = bpf_ntohs(FIELD(sk, __sk_common.skc_dport));
+	if (FIELD(sk, __sk_common.skc_family) == AF_INET || mapped) {
+		record->family = 4;
+		*(__u32 *)record->local_address = FIELD(sk, __sk_common.skc_rcv_saddr);
+		*(__u32 *)record->remote_address = FIELD(sk, __sk_common.skc_daddr);
+		return;
+	}
+	struct in6_addr local = FIELD(sk, __sk_common.skc_v6_rcv_saddr);
+
+	record->family = 6;
+	__builtin_memcpy(record->local_address, &local, sizeof(local));
+	__builtin_memcpy(record->remote_address, &remote, sizeof(remote));
+}
+
+static __always_inline bool announce(struct socket_state *state, struct sock *sk,
+				     struct task_struct *task, struct capture_counters *count)
+{
+	struct wire_connection record = {};
+
+	fill_header(&record.header, WIRE_CONNECTION, sizeof(record));
+	record.socket = state->cookie;
+	record.tgid = task->tgid;
+	record.netns = FIELD2(sk, __sk_common.skc_net.net, ns.inum);
+	record.cgroup_id = bpf_get_current_cgroup_id();
+	record.local_start = state->local_start;
+	record.remote_start = state->remote_start;
+	record.flags = state->peer_flags;
+	record.protocol = state->protocol;
+	fill_addresses(&record, sk);
+	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		return false;
+	state->flags |= SOCKET_ANNOUNCED;
+	state->generation = count->announce_generation;
+	count->connections++;
+	return true;
+}
+
+/* One call, as observe's helpers need it. */
+struct call {
+	struct sock *sk;
+	struct task_struct *task;
+	struct socket_state *state;
+	struct capture_counters *count;
+	__u64 position;
+	__u32 length;
+	__u8 direction;
+};
+
+static __always_inline void fill_data(struct wire_data *record, const struct call *call)
+{
+	fill_header(&record->header, WIRE_DATA, sizeof(*record));
+	record->socket = call->state->cookie;
+	record->position = call->position;
+	record->length = call->length;
+	record->captured = 0;
+	record->flags = call->direction == DIRECTION_SEND ? DATA_SEND : 0;
+	record->reserved = 0;
+	record->tgid = call->task->tgid;
+	record->tid = call->task->pid;
+	record->trigger_socket = 0;
+	record->trigger_position = 0;
+	*(__u64 *)record->tail = 0;
+}
+
+/*
+ * What the thread read last; or, on a connection's first send, what came before connect().
+ * Not for the side that accepted: it answers.
+ */
+static __always_inline void fill_trigger(struct wire_data *record, const struct call *call)
+{
+	struct socket_state *state = call->state;
+	struct thread_state *last;
+
+	if (state->peer_flags & CONNECTION_ACCEPTER)
+		return;
+	if (state->flags & SOCKET_OPENED) {
+		state->flags &= ~SOCKET_OPENED;
+		record->trigger_socket = state->trigger.socket;
+		record->trigger_position = state->trigger.position;
+		record->flags |= DATA_TRIGGER_CONNECT;
+		if (state->trigger.switches)
+			record->flags |= DATA_SLEPT;
+		if (state->trigger.waited)
+			record->flags |= DATA_WAITED;
+		return;
+	}
+	last = bpf_task_storage_get(&thread_states, call->task, 0, 0);
+	if (!last)
+		return;
+	record->trigger_socket = last->socket;
+	record->trigger_position = last->position;
+	if (last->switches != call->task->nvcsw)
+		record->flags |= DATA_SLEPT;
+	if (last->waited)
+		record->flags |= DATA_WAITED;
+}
+
+static __always_inline void remember_read(const struct call *call)
+{
+	struct thread_state *last = bpf_task_storage_get(&thread_states, call->task, 0,
+							 BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!last)
+		return;
+	last->socket = call->state->cookie;
+	last->position = call->position + call->length;
+	last->switches = call->task->nvcsw;
+	last->judged = call->task->nvcsw;
+	last->waited = 0;
+}
+
+/* The bytes of a head that came before the call with which the connection was recognised. */
+static __always_inline bool write_prefix(const struct call *call, __u32 length, __u64 bytes)
+{
+	struct {
+		struct wire_data data;
+		__u64 payload;
+	} record = {};
+
+	fill_data(&record.data, call);
+	record.data.header.size = sizeof(record);
+	record.data.position = call->position - length;
+	record.data.length = length;
+	record.data.captured = length;
+	record.payload = bytes;
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(&record.data, call);
+	call->count->prefixes++;
+	return !bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP);
+}
+
+/* How much of this call to copy: what is left for this message, small calls always. */
+static __always_inline __u32 share_of(const struct call *call)
+{
+	struct socket_state *state = call->state;
+	__u32 used = state->budget_used;
+	__u32 left = used < capture_bytes_max ? capture_bytes_max - used : 0;
+
+	if (call->length <= SMALL_CALL)
+		left = SMALL_CALL;
+	return call->length < left ? call->length : left;
+}
+
+static __always_inline void count_written(const struct call *call, __u32 captured)
+{
+	call->state->budget_used += captured;
+	call->count->captured++;
+	call->count->bytes_captured += captured;
+}
+
+/* Copies from the process into the ring at once. A reservation has a constant size. */
+#define SMALL_PAYLOAD 440
+struct small_record {
+	struct wire_data data;
+	__u8 payload[SMALL_PAYLOAD];
+};
+
+static __always_inline bool write_small(const struct call *call, __u64 base)
+{
+	struct small_record *record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
+	__u32 captured = call->length;
+
+	if (!record)
+		return false;
+	fill_data(&record->data, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(&record->data, call);
+	/* The compiler knows the bound; the verifier has to see it. */
+	barrier_var(captured);
+	if (captured > SMALL_PAYLOAD ||
+	    bpf_probe_read_user(record->payload, captured, (void *)base)) {
+		captured = 0;
+		record->data.flags |= DATA_NO_PAYLOAD;
+		call->count->no_payload[NO_PAYLOAD_FAULT]++;
+	}
+	record->data.captured = captured;
+	record->data.header.size = sizeof(record->data) + captured;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count_written(call, captured);
+	return true;
+}
+
+#define NOT_WRITTEN 0
+#define WRITTEN 1
+#define RING_FULL 2
+
+/*
+ * A message in several buffers, of which the first may be all that is needed: without the
+ * scratch, and without reading the others.
+ */
+static __always_inline int write_first_buffer(const struct call *call,
+					      const struct buffers *buffers, __u32 share)
+{
+	struct small_record *record;
+	struct user_iovec first;
+	__u64 length;
+
+	if (bpf_probe_read_user(&first, sizeof(first), (void *)buffers->base))
+		return NOT_WRITTEN;
+	length = first.length;
+	if (length > share)
+		return NOT_WRITTEN;
+	if (length >= call->length)
+		return length > SMALL_PAYLOAD	       ? NOT_WRITTEN :
+		       write_small(call, first.base) ? WRITTEN :
+						       RING_FULL;
+	/* The verifier has to see the bound on the very register that is used. */
+	barrier_var(length);
+	if (length > SMALL_PAYLOAD)
+		return NOT_WRITTEN;
+	record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
+	if (!record)
+		return RING_FULL;
+	if (bpf_probe_read_user(record->payload, length, (void *)first.base) ||
+	    !is_whole_head(record->payload, length, SMALL_PAYLOAD)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		call->state->flags |= SOCKET_MANY_BUFFERS;
+		return NOT_WRITTEN;
+	}
+	fill_data(&record->data, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(&record->data, call);
+	record->data.captured = length;
+	record->data.header.size = sizeof(record->data) + length;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count_written(call, length);
+	return WRITTEN;
+}
+
+/* Payload into the scratch, or the reason why there is none. Returns its bytes. */
+static __always_inline __u32 fill_payload(struct scratch *scratch, const struct call *call,
+					  const struct buffers *buffers, __u32 share)
+{
+	struct wire_data *record = &scratch->data;
+	__u64 *no_payload = call->count->no_payload;
+	int captured = 0;
+
+	if (buffers->kind == BUFFERS_NONE) {
+		record->flags |= DATA_NO_PAYLOAD;
+		no_payload[buffers->reason & 7]++;
+		return 0;
+	}
+	if (share)
+		captured = gather(scratch, buffers, share);
+	if (captured < 0) {
+		record->flags |= DATA_NO_PAYLOAD;
+		no_payload[NO_PAYLOAD_FAULT]++;
+		return 0;
+	}
+	if (captured & GATHERED_HEAD)
+		return captured & ~GATHERED_HEAD;
+	if (captured < call->length) {
+		*(__u64 *)record->tail = gather_tail(buffers, call->length);
+		if (!captured)
+			no_payload[NO_PAYLOAD_BUDGET]++;
+	}
+	return captured;
+}
+
+static __always_inline bool write_data(const struct call *call, const struct buffers *buffers,
+				       struct scratch *scratch)
+{
+	struct wire_data *record = &scratch->data;
+	__u32 share = share_of(call);
+	__u32 captured;
+
+	if (buffers->kind == BUFFERS_ONE && share == call->length && share <= SMALL_PAYLOAD)
+		return write_small(call, buffers->base);
+	if (buffers->kind == BUFFERS_VECTOR && !call->state->budget_used &&
+	    !(call->state->flags & SOCKET_MANY_BUFFERS)) {
+		int done = write_first_buffer(call, buffers, share);
+
+		if (done != NOT_WRITTEN)
+			return done == WRITTEN;
+	}
+	fill_data(record, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(record, call);
+	captured = fill_payload(scratch, call, buffers, share);
+	if (captured > CAPTURE_CALL_MAX)
+		return false;
+	record->captured = captured;
+	record->header.size = sizeof(*record) + captured;
+	if (bpf_ringbuf_output(&socket_messages, record, sizeof(*record) + captured,
+			       BPF_RB_NO_WAKEUP))
+		return false;
+	count_written(call, captured);
+	return true;
+}
+
+#endif
