@@ -24,7 +24,7 @@ type End =
 /** Runs a configuration until a signal or a broken component ends it. */
 export class Agent {
   #loaded: Loaded;
-  readonly #reread: () => Loaded;
+  readonly #reread: () => Promise<Loaded>;
   readonly #version: string;
   readonly #telemetry: TelemetryService;
   readonly #logger: Logger;
@@ -36,7 +36,7 @@ export class Agent {
    * `reread` reads the configuration again, for SIGHUP. Throws `AgentError` when a log file
    * cannot be opened.
    */
-  constructor(loaded: Loaded, version: string, reread: () => Loaded) {
+  constructor(loaded: Loaded, version: string, reread: () => Promise<Loaded>) {
     this.#loaded = loaded;
     this.#reread = reread;
     this.#version = version;
@@ -127,7 +127,7 @@ export class Agent {
     this.#logger.info("Received signal from OS", { signal: "SIGHUP" });
     let loaded: Loaded;
     try {
-      loaded = this.#reread();
+      loaded = await this.#reread();
       await dryBuild(loaded, this.#version);
     } catch (error) {
       const fields = { error: messageOf(error) };

@@ -104,7 +104,7 @@ Commands:
   help          show this text
 
 Flags:
-      --config URI           configuration: a path, file:PATH, env:NAME or yaml:TEXT; repeat to merge
+      --config URI           configuration: a path, file:PATH, env:NAME, yaml:TEXT, http(s)://…; repeat to merge
       --set KEY.PATH=VALUE   override one value after all --config; repeatable
       --feature-gates LIST   enable gates, -NAME disables
   -h, --help                 show this text

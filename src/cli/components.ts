@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from "yaml";
 import type { Factory } from "../component/component.ts";
+import { SCHEMES } from "../config/providers.ts";
 
 /** What `backstitch components` prints: YAML, sorted by name, as the Collector's. */
 export function componentsText(factories: readonly Factory[], version: string): string {
@@ -24,7 +25,7 @@ export function componentsText(factories: readonly Factory[], version: string): 
     exporters: list("exporter"),
     connectors: list("connector"),
     extensions: list("extension"),
-    providers: ["env", "file", "yaml"].map((scheme) => ({
+    providers: SCHEMES.map((scheme) => ({
       scheme,
       module: `backstitch/config/${scheme} v${version}`,
     })),

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { stringify } from "yaml";
 import type { Factory } from "../component/component.ts";
 import { AgentError } from "../component/errors.ts";
-import { type Loaded, loadConfig } from "../config/load.ts";
+import { fetchConfig } from "../config/fetch-config.ts";
+import type { Loaded } from "../config/load.ts";
 import { printableConfig } from "../config/print.ts";
 import { ConfigError } from "../config/problem.ts";
 import { Agent, dryBuild } from "./agent.ts";
@@ -55,15 +56,15 @@ async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number>
   const printProblem = printOptionProblem(parsed);
   if (printProblem !== undefined) return fail(inputs, printProblem);
   try {
-    const read = (): Loaded =>
-      loadConfig({
+    const read = (): Promise<Loaded> =>
+      fetchConfig({
         uris: parsed.uris,
         sets: parsed.sets,
         factories: inputs.factories,
         env: inputs.env,
         readFile: (path) => readFileSync(path, "utf8"),
       });
-    const loaded = read();
+    const loaded = await read();
     if (parsed.command === "validate") {
       await dryBuild(loaded, inputs.version);
       return 0;

@@ -18,12 +18,14 @@ export interface ProviderInputs {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Throws what Node's `readFileSync` throws. */
   readFile(path: string): string;
+  /** The text behind an `http:` or `https:` address; throws when it cannot be had. See `fetchConfig`. */
+  readonly readUrl?: (url: string) => string;
 }
 
-const SCHEMES = ["env", "file", "yaml"];
+export const SCHEMES: readonly string[] = ["env", "file", "http", "https", "yaml"];
 const ENV_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** The schemes `file:`, `env:` and `yaml:`, for whole configurations and for `${…}`. */
+/** The schemes of `--config`, for whole configurations and for `${…}`. */
 export class Providers {
   readonly #inputs: ProviderInputs;
   readonly #problems: Problem[];
@@ -45,6 +47,12 @@ export class Providers {
       return this.#refuse(`unsupported scheme on URI "${uri}". ${schemeAdvice(scheme)}`);
     }
     if (scheme === "file") return this.#file(rest);
+    if (isWeb(scheme)) {
+      const text = this.#fetched(uri);
+      return typeof text === "object"
+        ? this.#refuse(text.message)
+        : this.parse({ name: uri, text });
+    }
     const text = scheme === "yaml" ? rest : this.#variable(rest, true);
     if (text === undefined) {
       return this.#refuse(`environment variable "${rest}" holds no configuration. Set it`);
@@ -78,6 +86,11 @@ export class Providers {
         return retrievedFrom(rest, at);
       case "file": {
         const text = this.#read(rest);
+        return typeof text === "object" ? text.message : retrievedFrom(text, at);
+      }
+      case "http":
+      case "https": {
+        const text = this.#fetched(`${scheme}:${rest}`);
         return typeof text === "object" ? text.message : retrievedFrom(text, at);
       }
       default:
@@ -116,6 +129,16 @@ export class Providers {
     const text = this.#read(path);
     if (typeof text === "object") return this.#refuse(text.message);
     return this.parse({ name: path, text });
+  }
+
+  #fetched(url: string): string | { readonly message: string } {
+    const { readUrl } = this.#inputs;
+    if (readUrl === undefined) return { message: `addresses are not read here: "${url}"` };
+    try {
+      return readUrl(url);
+    } catch (error) {
+      return { message: messageOf(error) };
+    }
   }
 
   #read(path: string): string | { readonly message: string } {
@@ -158,6 +181,10 @@ function moveTo(node: ConfigNode, at: Position): ConfigNode {
       return { ...node, at, entries: new Map(moved) };
     }
   }
+}
+
+function isWeb(scheme: string): boolean {
+  return scheme === "http" || scheme === "https";
 }
 
 function schemeAdvice(scheme: string): string {
