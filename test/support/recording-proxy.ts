@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import type { ConnectionParser, Protocol } from "../../src/model/protocol.ts";
+import { RECEIVED, SENT } from "../../src/model/protocol.ts";
+import { Observed, TEST_OPTIONS, TestRecord } from "../../src/protocols/testing.ts";
+
+interface RecordedPart {
+  readonly from: "client" | "server";
+  readonly bytes: Buffer;
+}
+
+/** What went over one connection, in the order in which the proxy saw it. */
+export interface RecordedConnection {
+  readonly parts: readonly RecordedPart[];
+}
+
+/** A TCP proxy on loopback that writes down what real clients and servers say to each other. */
+export interface RecordingProxy {
+  /** Clients connect here. */
+  readonly port: number;
+  /** In the order of their beginning. */
+  readonly connections: readonly RecordedConnection[];
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** `targetPort`: the real server's, on 127.0.0.1. `port`: where to listen, by default a free one. */
+export async function startRecordingProxy(targetPort: number, port = 0): Promise<RecordingProxy> {
+  const connections: { readonly parts: RecordedPart[] }[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const parts: RecordedPart[] = [];
+    connections.push({ parts });
+    const upstream = connect(targetPort, "127.0.0.1");
+    for (const socket of [client, upstream]) {
+      const other = socket === client ? upstream : client;
+      const from = socket === client ? "client" : "server";
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on("data", (bytes) => {
+        parts.push({ from, bytes });
+        other.write(bytes);
+      });
+      socket.on("end", () => other.end());
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => {
+        other.destroy();
+        sockets.delete(socket);
+      });
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address !== null ? address.port : 0,
+    connections,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+    },
+  };
+}
+
+/** Plays a recorded connection to a parser, as the given side of it saw the bytes, and ends it. */
+export function playRecorded(
+  protocol: Protocol,
+  connection: RecordedConnection,
+  role: "client" | "server",
+): Observed {
+  const observed = new Observed(protocol, { ...TEST_OPTIONS, pipelinedMax: 256 });
+  playInto(observed.parser, connection, role);
+  observed.parser.close(1e9, 0);
+  return observed;
+}
+
+function playInto(
+  parser: ConnectionParser,
+  connection: RecordedConnection,
+  role: "client" | "server",
+): void {
+  const positions: [number, number] = [0, 0];
+  connection.parts.forEach(({ from, bytes }, index) => {
+    const direction = from === role ? SENT : RECEIVED;
+    const position = positions[direction];
+    positions[direction] += bytes.length;
+    parser.data(new TestRecord({ direction, position, bytes, timeNs: 1000 * (index + 1) }));
+  });
+}
+
+/**
+ * Writes a connection as `src/protocols/<name>/goldens/<case>.json`. `statements` is what the
+ * client's script did, not what the parser says of it.
+ */
+export function writeGolden(
+  file: string,
+  golden: {
+    readonly title: string;
+    readonly connection: RecordedConnection;
+    readonly statements: readonly string[];
+  },
+): void {
+  const records = golden.connection.parts.map(({ from, bytes }) => ({
+    from,
+    text: bytes.toString("latin1"),
+  }));
+  const { title, statements } = golden;
+  writeFileSync(
+    file,
+    `${JSON.stringify({ title, records, close: 0, statements }, undefined, 2)}\n`,
+  );
+}
