@@ -19,6 +19,7 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 type Reload = { readonly kind: "reload" };
 type End =
   | { readonly kind: "signal"; readonly signal: string }
+  | { readonly kind: "finished" }
   | { readonly kind: "broken"; readonly componentId: string; readonly error: unknown };
 
 /** Runs a configuration until a signal or a broken component ends it. */
@@ -91,16 +92,22 @@ export class Agent {
     this.#logger.info("Everything is ready. Begin running and processing data.");
     const ended = await this.#untilEnd(topology);
     const { end } = ended;
+    this.#logEnd(end);
+    await this.#stop(ended.topology);
+    return end.kind === "broken" ? 1 : 0;
+  }
+
+  #logEnd(end: End): void {
     if (end.kind === "signal") {
       this.#logger.info("Received signal from OS", { signal: end.signal });
+    } else if (end.kind === "finished") {
+      this.#logger.info("Every receiver has read all there is");
     } else {
       this.#logger.error("Asynchronous error received, terminating process", {
         "otelcol.component.id": end.componentId,
         error: messageOf(end.error),
       });
     }
-    await this.#stop(ended.topology);
-    return end.kind === "signal" ? 0 : 1;
   }
 
   #warn({ warnings }: Loaded): void {
@@ -177,6 +184,7 @@ export class Agent {
       telemetryFor: (fields) => this.#telemetry.forComponent(fields),
       logger: this.#logger,
       onBroken: (componentId, error) => this.#onBroken(componentId, error),
+      onFinished: () => this.#end.resolve({ kind: "finished" }),
     });
   }
 

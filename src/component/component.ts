@@ -34,7 +34,9 @@ export interface Component {
 export interface Receiver extends Component {
   /**
    * Hot; nothing flows before `start`, and the topology subscribes first. `next` returns after
-   * all synchronous work downstream. Completes at shutdown.
+   * all synchronous work downstream. Completes at shutdown; before it, only when there is no more
+   * to come (a file was read): when every receiver's outputs have completed, the agent drains
+   * and ends with exit status 0.
    */
   output(signal: Signal): Observable<Batch>;
 }

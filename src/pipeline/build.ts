@@ -29,6 +29,8 @@ export interface BuildInputs {
   telemetryFor(fields: Fields): Telemetry;
   /** A component is finished: the agent should shut down with an error. */
   readonly onBroken: (componentId: string, error: unknown) => void;
+  /** Every receiver has completed by itself: there is no more to come. */
+  readonly onFinished?: () => void;
 }
 
 export interface Stage<C> {
@@ -75,6 +77,7 @@ class Builder {
   /** Filled from the ends: what a part feeds is there before it. */
   readonly #stages: Stage<Component>[] = [];
   readonly #flow: (Pipeline | ConnectorNode)[] = [];
+  #outletsOpen = 0;
 
   constructor(inputs: BuildInputs) {
     this.#inputs = inputs;
@@ -231,9 +234,15 @@ class Builder {
             .filter((pipeline) => pipeline.config.signal === signal)
             .map(({ pipeline }) => pipeline),
           onBroken: this.#inputs.onBroken,
+          onFinished: () => this.#onOutletFinished(),
         }),
     );
+    this.#outletsOpen += outlets.length;
     return { stage: { id, kind: "receiver", component: receiver }, outlets };
+  }
+
+  #onOutletFinished(): void {
+    if (--this.#outletsOpen === 0) this.#inputs.onFinished?.();
   }
 
   #settings(id: string, kind: string, fields: Fields): Settings {

@@ -12,6 +12,8 @@ export interface OutletInputs {
   readonly signal: Signal;
   readonly pipelines: readonly Pipeline[];
   readonly onBroken: (componentId: string, error: unknown) => void;
+  /** The receiver has completed this signal's output. */
+  readonly onFinished?: () => void;
 }
 
 /** One signal of one receiver: counts what it emits and hands it to every pipeline. */
@@ -24,10 +26,11 @@ export class ReceiverOutlet {
   }
 
   wire(): Subscription {
-    const { receiver, signal, settings, onBroken } = this.#inputs;
+    const { receiver, signal, settings, onBroken, onFinished } = this.#inputs;
     return receiver.output(signal).subscribe({
       next: (batch) => this.#deliver(batch),
       error: (error) => onBroken(settings.id, error),
+      complete: () => onFinished?.(),
     });
   }
 

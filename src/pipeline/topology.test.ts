@@ -28,6 +28,7 @@ class Bench {
   readonly ready = new Map<string, BehaviorSubject<boolean>>();
   readonly taken: string[] = [];
   readonly broken: string[] = [];
+  finished = 0;
   readonly memory = createMemoryTelemetry();
   failStart = "";
 
@@ -77,6 +78,9 @@ class Bench {
       telemetryFor: () => this.memory.telemetry,
       logger: this.memory.telemetry.logger,
       onBroken: (id, error) => this.broken.push(`${id} ${String(error)}`),
+      onFinished: () => {
+        this.finished++;
+      },
     });
   }
 
@@ -305,4 +309,36 @@ test("a processor whose stream ends with an error asks for an orderly end", asyn
   bench.emit("src traces", batchOf(1));
   assert.deepEqual(bench.broken, ["broken Error: finished"]);
   await topology.shutdown(NEVER_ABORTED);
+});
+
+test("when every output of every receiver has completed, and not before, there is no more to come", async () => {
+  const bench = new Bench();
+  const topology = bench.topology(`
+receivers: {src/a: , src/b: }
+exporters: {out: }
+service:
+  pipelines:
+    traces: {receivers: [src/a, src/b], exporters: [out]}
+    metrics: {receivers: [src/b], exporters: [out]}`);
+  await topology.start();
+  bench.outputs.get("src/a traces")?.complete();
+  bench.outputs.get("src/b traces")?.complete();
+  assert.equal(bench.finished, 0);
+  bench.outputs.get("src/b metrics")?.complete();
+  assert.equal(bench.finished, 1);
+  await topology.shutdown(NEVER_ABORTED);
+  assert.equal(bench.finished, 1);
+});
+
+test("outputs that complete because of a shutdown say nothing about what is to come", async () => {
+  const bench = new Bench();
+  const topology = bench.topology(`
+receivers: {src/a: }
+exporters: {out: }
+service: {pipelines: {traces: {receivers: [src/a], exporters: [out]}}}`);
+  await topology.start();
+  const stopped = topology.shutdown(NEVER_ABORTED);
+  bench.outputs.get("src/a traces")?.complete();
+  await stopped;
+  assert.equal(bench.finished, 0);
 });

@@ -29,10 +29,15 @@ export class Topology {
   readonly #subscriptions: Subscription[] = [];
   readonly #extensions = new Map<string, Extension>();
   #shutdown: Promise<void> | undefined;
+  #isStopping = false;
 
   /** Creates every component; nothing is opened or started. Throws `AgentError`. */
   constructor(inputs: TopologyInputs) {
-    this.#built = buildGraph(inputs);
+    this.#built = buildGraph({
+      ...inputs,
+      // Receivers complete at shutdown too.
+      onFinished: () => !this.#isStopping && inputs.onFinished?.(),
+    });
     this.#logger = inputs.logger;
     this.#onBroken = inputs.onBroken;
   }
@@ -65,6 +70,7 @@ export class Topology {
    * Never rejects: what goes wrong is logged. Works on what was only built, too.
    */
   shutdown(signal: AbortSignal): Promise<void> {
+    this.#isStopping = true;
     this.#shutdown ??= this.#stop(signal);
     return this.#shutdown;
   }
