@@ -5,13 +5,7 @@ import type { LossReason } from "../../src/model/protocol.ts";
 import type { CaptureCounts, CaptureSource } from "./kernel-side.ts";
 
 /** Why an exchange that began gave no span. */
-export type AbandonReason =
-  | LossReason
-  | "shed"
-  | "evicted"
-  | "no_process"
-  | "unknown_protocol"
-  | "shutdown";
+export type AbandonReason = LossReason | "shed" | "evicted" | "no_process" | "shutdown";
 
 const PREFIX = "backstitch_ebpf_l7_";
 /** Reading the kernel's counts costs a little: once for all metrics of one collection. */

@@ -81,7 +81,9 @@ export type LossReason =
   | "pipeline_limit"
   | "after_upgrade"
   /** A round trip of the protocol itself that ran nothing, such as preparing a statement. */
-  | "no_operation";
+  | "no_operation"
+  /** Nothing we know, or encrypted. */
+  | "unknown_protocol";
 
 export interface ExchangeEvents {
   /**
