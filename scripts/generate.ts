@@ -136,14 +136,28 @@ export function codesTypeScript(json: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-function outputs(): ReadonlyMap<string, string> {
+async function outputs(): Promise<ReadonlyMap<string, string>> {
   const wire = readFileSync(path.join(ROOT, "bpf/include/wire.h"), "utf8");
   const codes = readFileSync(path.join(ROOT, "bpf/codes.json"), "utf8");
   return new Map([
     ["bpf/generated/wire.ts", wireTypeScript(wire)],
     ["bpf/generated/codes.h", codesHeader(codes)],
     ["bpf/generated/codes.ts", codesTypeScript(codes)],
+    ...(await references()),
   ]);
+}
+
+/** What the components' schemas say; they load the native addon, so only when it is wanted. */
+async function references(): Promise<readonly (readonly [string, string])[]> {
+  const { configJsonSchema } = await import("../src/config/json-schema.ts");
+  const { referenceMarkdown } = await import("../src/config/reference.ts");
+  const { FACTORIES } = await import("../src/registry.ts");
+  const schema = JSON.stringify(configJsonSchema(FACTORIES), undefined, 2);
+  const intro = `# Options of every component\n\n${NOTE} their schemas. Keys as in \`--set\`, with \`::\`.\n`;
+  return [
+    ["docs/config.schema.json", `${schema}\n`],
+    ["docs/components.md", `${intro}\n${referenceMarkdown(FACTORIES)}`],
+  ];
 }
 
 function readIfThere(file: string): string | undefined {
@@ -154,9 +168,9 @@ function readIfThere(file: string): string | undefined {
   }
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const check = process.argv.includes("--check");
-  for (const [relative, text] of outputs()) {
+  for (const [relative, text] of await outputs()) {
     const file = path.join(ROOT, relative);
     if (readIfThere(file) === text) continue;
     if (check) {
@@ -170,4 +184,4 @@ function main(): void {
   }
 }
 
-if (import.meta.main) main();
+if (import.meta.main) await main();

@@ -5,13 +5,13 @@ import type { Factory } from "../component/component.ts";
 import type { AgentConfig, Configured } from "./agent-config.ts";
 import { formatDuration } from "./duration.ts";
 import type { Plain } from "./node.ts";
+import { defaultText, toPlainDefault } from "./schema-default.ts";
 import { metaOf } from "./schema-keys.ts";
 import { telemetrySchema } from "./telemetry-config.ts";
 
 type Schema = z.core.$ZodType;
 
 const REDACTED = "[REDACTED]";
-const NS_PER_MS = 1e6;
 
 export interface PrintOptions {
   /** Secrets are shown as `[REDACTED]`. */
@@ -116,27 +116,6 @@ function redact(input: Plain | undefined): Plain | undefined {
 
 function redactEntry(item: Plain): Plain {
   return isMap(item) ? { ...item, value: REDACTED } : REDACTED;
-}
-
-/** A default is what the schema gives, not what it takes: milliseconds, an endpoint, a map. */
-function defaultText(schema: Schema, value: unknown): Plain | undefined {
-  const isDuration =
-    metaOf(schema)["kind"] === "duration" ||
-    (schema instanceof z.ZodPipe && metaOf(schema.in)["kind"] === "duration");
-  if (isDuration && typeof value === "number") return durationText(value * NS_PER_MS);
-  return toPlainDefault(value);
-}
-
-function toPlainDefault(value: unknown): Plain {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
-  if (typeof value === "number") return value;
-  if (value instanceof Map) return {};
-  if (Array.isArray(value)) return value.map((item: unknown) => toPlainDefault(item));
-  if (typeof value !== "object") return null;
-  if ("text" in value && typeof value.text === "string") return value.text;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, toPlainDefault(item)] as const),
-  );
 }
 
 /** Nanoseconds as Go prints a duration; texts stay as written. */

@@ -79,6 +79,7 @@ export function byteSize(options: ByteSizeOptions = {}): z.ZodType<number, strin
     .union([z.string(), z.number(), z.null()], {
       error: 'expected a size in bytes such as 65536, "64KiB" or "4MiB"',
     })
+    .meta({ kind: "size" })
     .transform((input, context): number => {
       const bytes = typeof input === "string" ? parseBytes(input) : (input ?? 0);
       const problem =
