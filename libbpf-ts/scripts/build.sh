@@ -13,7 +13,7 @@ stamp="$native/target/built.sha256"
 export CARGO_TARGET_DIR="$native/target"
 
 fingerprint() {
-  (cd "$native" && cat build.rs Cargo.toml Cargo.lock src/*.rs "$here/build.sh" | sha256sum)
+  (cd "$native" && cat build.rs Cargo.toml Cargo.lock "$here/build.sh" $(find src -name "*.rs" | LC_ALL=C sort) | sha256sum)
 }
 
 up_to_date() {

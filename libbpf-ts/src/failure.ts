@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readCapabilities } from "./capabilities.ts";
 import { adviceFor, BpfError, type BpfErrorCode, errnoName, NotSupportedError } from "./errors.ts";
 
 /** What the caller was doing when the addon threw. */
@@ -10,6 +11,9 @@ export interface FailureContext {
   readonly log?: string;
 }
 
+const FORBIDDEN =
+  "This process has CAP_BPF and CAP_PERFMON: the kernel forbids it by its configuration, a lockdown " +
+  "or another policy, or because of what is attached already.";
 const NOT_SUPPORTED: ReadonlySet<string> = new Set(["ENOSYS", "EOPNOTSUPP", "ENOTSUPP"]);
 /** libbpf's words when the kernel's BTF lacks the target of a program. */
 const NO_TARGET =
@@ -22,13 +26,22 @@ function nativeCode(cause: unknown): string {
   return cause.code;
 }
 
+/** Who holds the capabilities and is refused is not helped by the advice to get them. */
+function adviceOn({ code }: FailureContext, errno: string): string {
+  if (errno === "EPERM" && (code === "LOAD" || code === "ATTACH")) {
+    const { bpf, perfmon, sysAdmin } = readCapabilities();
+    return (bpf && perfmon) || sysAdmin ? FORBIDDEN : adviceFor(errno);
+  }
+  return adviceFor(errno);
+}
+
 function errnoError(context: FailureContext, errno: number, cause: unknown): BpfError {
   const name = errnoName(errno);
   const log = context.log ?? "";
   const isMissing = NOT_SUPPORTED.has(name) || NO_TARGET.test(log);
   const fields = {
     code: isMissing ? ("NOT_SUPPORTED" as const) : context.code,
-    message: `${context.operation}: ${name}. ${adviceFor(name)}`.trimEnd(),
+    message: `${context.operation}: ${name}. ${adviceOn(context, name)}`.trimEnd(),
     errno,
     program: context.program,
     log,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
 
+import { readText } from "./capabilities.ts";
 import { errnoName } from "./errors.ts";
 import { BTF_KIND, KernelBtf } from "./kernel-btf.ts";
 import { MAP_TYPE } from "./map.ts";
@@ -13,7 +14,6 @@ import {
   probeHelper,
   probeMapType,
   probeProgramType,
-  readText,
   refused,
   WORKS,
 } from "./probe.ts";
@@ -56,6 +56,9 @@ const PROGRAM_TYPES = {
   netfilter: 32,
 } as const;
 
+/** `BPF_PROG_TYPE_EXT`. */
+const EXTENSION = 28;
+
 /** Attach types of `linux/bpf.h` with the kernel function or typedef that each is tried on. */
 const TRACING_KINDS = {
   tp_btf: { type: 26, attachType: 23, target: "btf_trace_sched_switch", kind: BTF_KIND.typedef },
@@ -85,6 +88,7 @@ const SIMPLE_KINDS = {
 /** The errno by which a kernel that knows the kind refuses a link that cannot be. */
 const LINK_KINDS = {
   tcx: "ENODEV",
+  netkit: "ENODEV",
   "kprobe.multi": "EINVAL",
   "uprobe.multi": "EBADF",
   "uprobe.session": "EBADF",
@@ -146,8 +150,11 @@ function probeTracingKind(
   if (errno === 0) {
     return WORKS;
   }
-  const name = errnoName(errno);
-  // Who holds the capabilities and is refused is not helped by the advice to get them.
+  return refusedTracing(errnoName(errno), isPrivileged);
+}
+
+/** Who holds the capabilities and is refused is not helped by the advice to get them. */
+function refusedTracing(name: string, isPrivileged: boolean): ProbeResult {
   return name === "EPERM" && isPrivileged
     ? refused(name, "The kernel forbids it to everybody: its configuration, lockdown or a policy.")
     : refused(name);
@@ -161,9 +168,27 @@ function probeEventSource(name: "kprobe" | "uprobe", option: string): ProbeResul
   return probeProgramType(PROGRAM_TYPES.kprobe);
 }
 
+/** A program without a target is refused as such where the kernel allows the type. */
+function probeFreplace(isPrivileged: boolean): ProbeResult {
+  const errno = errnoName(native.tryLoad(EXTENSION, 0, 0, 0));
+  return errno === "EINVAL" ? WORKS : refusedTracing(errno, isPrivileged);
+}
+
+function probeStructOps(btf: KernelBtf | undefined): ProbeResult {
+  const id = btf?.typeId("bpf_struct_ops_tcp_congestion_ops", BTF_KIND.struct) ?? 0;
+  return id === 0
+    ? refused("ENOENT", "This kernel's BTF names no operations that programs may implement.")
+    : probeProgramType(PROGRAM_TYPES.struct_ops);
+}
+
 function probeLink(name: string, expected: string): ProbeResult {
   const errno = errnoName(native.tryLink(name.replace(".", "_")));
-  return errno === expected ? WORKS : refused(errno);
+  if (errno === expected) {
+    return WORKS;
+  }
+  return errno === "EINVAL"
+    ? refused(errno, "This kernel does not know this kind of link.")
+    : refused(errno);
 }
 
 function probeAttachKinds(
@@ -181,6 +206,8 @@ function probeAttachKinds(
     uprobe,
     usdt: uprobe,
     kprobe: probeEventSource("kprobe", "CONFIG_KPROBES"),
+    freplace: probeFreplace(isPrivileged),
+    struct_ops: probeStructOps(btf),
     ...entriesOf(LINK_KINDS, (expected, name) => probeLink(name, expected)),
   };
 }

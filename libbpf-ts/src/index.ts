@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export * from "./attach-target.ts";
 export { Btf, type BtfMember, type BtfType } from "./btf.ts";
+export type { Capabilities } from "./capabilities.ts";
 export {
   type BtfValue,
   type CodecOptions,
@@ -60,7 +61,6 @@ export { ObjectTypes } from "./object-types.ts";
 export { PerfMap, type PerfMapEntry } from "./perf-map.ts";
 export { PerfReader, type PerfReaderOptions } from "./perf-reader.ts";
 export {
-  type Capabilities,
   type KernelReport,
   type ProbeResult,
   probe,

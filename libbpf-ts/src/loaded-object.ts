@@ -3,7 +3,7 @@ import { type Attachment, attachTo } from "./attach.ts";
 import type { AttachTarget } from "./attach-target.ts";
 import { type BtfValue, type CodecOptions, decodeValue } from "./codec.ts";
 import { BpfError, lastLines } from "./errors.ts";
-import { guarded, toBpfError } from "./failure.ts";
+import { type FailureContext, guarded, toBpfError } from "./failure.ts";
 import { MappedGlobals } from "./globals.ts";
 import { Link } from "./link.ts";
 import { BpfMap, MAP_TYPE } from "./map.ts";
@@ -18,11 +18,16 @@ import {
   type TestRunResult,
   type VariableDescription,
 } from "./native.ts";
-import { unknownName } from "./nearest.ts";
+import { named, unknownName } from "./nearest.ts";
 import type { ObjectTypes } from "./object-types.ts";
 import { PerfReader, type PerfReaderOptions } from "./perf-reader.ts";
 import { RingReader } from "./ring-reader.ts";
 import { TypedMap } from "./typed-map.ts";
+
+/** `BPF_MAP_TYPE_STRUCT_OPS` of `linux/bpf.h`. */
+const STRUCT_OPS = 26;
+/** Iterators run when they are read; operations are attached by their map. */
+const NOT_ATTACHED_BY_ALL = /^(?:iter|struct_ops)/;
 
 export interface ProgramStats {
   /** Nanoseconds spent in the program since statistics were enabled. */
@@ -164,22 +169,42 @@ export class LoadedObject {
    * @throws BpfError `ATTACH`, `NOT_SUPPORTED`, `UNKNOWN_NAME`, `ARGUMENT`, `CLOSED`.
    */
   attach(programName: string, target: AttachTarget = {}): Link {
-    const description = this.#describe(programName);
-    const { handles, rejected } = this.#attachNative(description, target);
-    const onDetach = (detached: Link): void => {
-      this.#links.delete(detached);
-    };
-    const link = new Link({ handles, program: programName, rejected, onDetach });
-    this.#links.add(link);
-    return link;
+    const { name, section } = this.#describe(programName);
+    const operation = `attach ${section} (program "${name}")`;
+    return this.#keep(name, () =>
+      this.#explained({ code: "ATTACH", operation, program: name }, () =>
+        attachTo({ object: this.#native, program: name, section }, target),
+      ),
+    );
   }
 
-  /** Attaches all loaded programs but iterators; all of them or none. */
+  /**
+   * Registers the operations of a `struct_ops` map (`SEC(".struct_ops")` or `.struct_ops.link`) with
+   * the kernel, until the link is detached.
+   *
+   * @throws BpfError `ATTACH`, `NOT_SUPPORTED`, `UNKNOWN_NAME`, `ARGUMENT`, `CLOSED`.
+   */
+  attachStructOps(mapName: string): Link {
+    this.#assertOpen(`map "${mapName}"`);
+    const { type } = named("map", mapName, this.#mapDescriptions);
+    const operation = `attach struct_ops map "${mapName}"`;
+    if (type !== STRUCT_OPS) {
+      throw new BpfError({ code: "ARGUMENT", message: `${operation}: it is of type ${type}.` });
+    }
+    return this.#keep(mapName, () => ({
+      handles: [
+        this.#explained({ code: "ATTACH", operation }, () => this.#native.attachStructOps(mapName)),
+      ],
+      rejected: [],
+    }));
+  }
+
+  /** Attaches all loaded programs but iterators and struct_ops; all of them or none. */
   attachAll(): readonly Link[] {
     const links: Link[] = [];
     try {
       for (const { name, section } of this.programs) {
-        if (!section.startsWith("iter")) {
+        if (!NOT_ATTACHED_BY_ALL.test(section)) {
           links.push(this.attach(name));
         }
       }
@@ -314,49 +339,44 @@ export class LoadedObject {
   }
 
   #mapDescription(name: string): NativeMapDescription {
-    const description = this.#mapDescriptions.find((each) => each.name === name);
-    if (description === undefined) {
-      const names = this.#mapDescriptions.filter((each) => each.section === undefined);
-      throw unknownName(
-        "map",
-        name,
-        names.map((each) => each.name),
-      );
-    }
-    return description;
+    const declared = this.#mapDescriptions.filter((each) => each.section === undefined);
+    return named("map", name, this.#mapDescriptions, declared);
   }
 
   #describe(name: string): ProgramDescription {
+    this.#assertOpen(`program "${name}"`);
+    return named("program", name, this.#programs);
+  }
+
+  #assertOpen(what: string): void {
     if (!this.#isOpen) {
       throw new BpfError({
         code: "CLOSED",
-        message: `program "${name}": the object is closed. Load it again before use.`,
+        message: `${what}: the object is closed. Load it again before use.`,
       });
     }
-    const found = this.#programs.find((each) => each.name === name);
-    if (found === undefined) {
-      throw unknownName(
-        "program",
-        name,
-        this.#programs.map((each) => each.name),
-      );
-    }
-    return found;
   }
 
-  #attachNative(description: ProgramDescription, target: AttachTarget): Attachment {
-    const { name, section } = description;
+  #keep(owner: string, attach: () => Attachment): Link {
+    const { handles, rejected } = attach();
+    const onDetach = (detached: Link): void => {
+      this.#links.delete(detached);
+    };
+    const link = new Link({ handles, program: owner, rejected, onDetach });
+    this.#links.add(link);
+    return link;
+  }
+
+  /** Gives errors their type, and the last of what libbpf said. */
+  #explained<T>(context: FailureContext, call: () => T): T {
     try {
-      return attachTo({ object: this.#native, program: name, section }, target);
+      return call();
     } catch (cause) {
       if (cause instanceof BpfError) {
         throw cause;
       }
       const log = native.takeLog();
-      const error = toBpfError(
-        { code: "ATTACH", operation: `attach ${section} (program "${name}")`, program: name, log },
-        cause,
-      );
+      const error = toBpfError({ ...context, log }, cause);
       const said = lastLines(log, 1)[0] ?? "";
       error.message = said === "" ? error.message : `${error.message}\n  ${said}`;
       throw error;

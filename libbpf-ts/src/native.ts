@@ -25,7 +25,8 @@ export interface NativeModule {
     openId(id: number): NativeMap;
   };
   readonly NativeLink: { openPinned(path: string): NativeLink };
-  readonly NativePerfBuffer: { open(cpu: number): NativePerfBuffer };
+  readonly NativePerfBuffer: { open(cpu: number, wakeUpBytes: number): NativePerfBuffer };
+  readonly NativeWaiter: { start(fds: number[], callback: () => void): NativeWaiter };
   readonly NativeSymbolizer: {
     create(codeInfo: boolean, debugDirectories?: string[]): NativeSymbolizer;
   };
@@ -132,6 +133,7 @@ export interface NativeObject extends NativeHandle {
     handle: number,
     priority: number,
   ): NativeLink;
+  attachStructOps(map: string): NativeLink;
   attachFreplace(program: string, targetFd: number, target: string): NativeLink;
   attachMapIterator(program: string, map: NativeMap): NativeLink;
   attachCgroupIterator(program: string, fd: number, order: number): NativeLink;
@@ -226,6 +228,10 @@ export interface LinkInfo {
   /** `BPF_LINK_TYPE_*` of `linux/bpf.h`. */
   readonly type: number;
   readonly programId: number;
+}
+
+export interface NativeWaiter {
+  stop(): void;
 }
 
 export interface NativeLink {

@@ -34,6 +34,28 @@ function nearest(wanted: string, candidates: readonly string[]): string | undefi
 
 const NAMES_SHOWN_MAX = 12;
 
+/**
+ * The one of that name.
+ *
+ * @throws BpfError `UNKNOWN_NAME` with the nearest of `shown`, which are all if not given.
+ */
+export function named<T extends { readonly name: string }>(
+  kind: "program" | "map",
+  wanted: string,
+  all: readonly T[],
+  shown: readonly T[] = all,
+): T {
+  const found = all.find((each) => each.name === wanted);
+  if (found === undefined) {
+    throw unknownName(
+      kind,
+      wanted,
+      shown.map((each) => each.name),
+    );
+  }
+  return found;
+}
+
 /** The error for a name that does not exist: with the nearest right one, else with all of them. */
 export function unknownName(
   kind: "program" | "map" | "variable" | "section" | "function" | "type" | "field",

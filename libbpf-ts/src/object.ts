@@ -14,7 +14,7 @@ import {
   native,
   type VariableDescription,
 } from "./native.ts";
-import { unknownName } from "./nearest.ts";
+import { named } from "./nearest.ts";
 import { ObjectTypes } from "./object-types.ts";
 import { UnloadedMap, UnloadedProgram } from "./unloaded.ts";
 
@@ -108,27 +108,11 @@ export class BpfObject {
   }
 
   program(name: string): UnloadedProgram {
-    const found = this.programs.find((each) => each.name === name);
-    if (found === undefined) {
-      throw unknownName(
-        "program",
-        name,
-        this.programs.map((each) => each.name),
-      );
-    }
-    return found;
+    return named("program", name, this.programs);
   }
 
   map(name: string): UnloadedMap {
-    const found = this.#maps.find((each) => each.name === name);
-    if (found === undefined) {
-      throw unknownName(
-        "map",
-        name,
-        this.maps.map((each) => each.name),
-      );
-    }
-    return new UnloadedMap(this.#native, found);
+    return new UnloadedMap(this.#native, named("map", name, this.#maps, this.maps));
   }
 
   /**

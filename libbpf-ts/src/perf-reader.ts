@@ -7,6 +7,7 @@ import { MappedMemory } from "./mapped-memory.ts";
 import { type NativePerfBuffer, native } from "./native.ts";
 import { type DecodeRecord, type RecordsOptions, recordsOf } from "./pump.ts";
 import type { OnRecord } from "./ring-reader.ts";
+import { waitFor } from "./waiter.ts";
 
 /** `PERF_RECORD_*` and offsets in `struct perf_event_mmap_page` of `linux/perf_event.h`. */
 const RECORD_LOST = 2;
@@ -14,12 +15,15 @@ const RECORD_SAMPLE = 9;
 const HEAD_INDEX = 1024 / 8;
 const TAIL_INDEX = 1032 / 8;
 const HEADER_BYTES = 8;
+const NO_WAKE_UPS = 0xffff_ffff;
 /** A perf record's size is 16 bit. */
 const RECORD_BYTES_MAX = 65_536;
 
 export interface PerfReaderOptions {
   /** Bytes of data pages for each CPU, a power of two of at least a page; 64 KiB if not given. */
   readonly bytesPerCpu?: number;
+  /** {@link PerfReader.onWakeUp} is called each time a CPU has written so much; never if not given. */
+  readonly wakeUpBytes?: number;
 }
 
 interface CpuBuffer {
@@ -56,7 +60,7 @@ export class PerfReader {
 
   /** Opens a buffer on each CPU that is online and puts them into the map. */
   static open(map: BpfMap, options: PerfReaderOptions = {}): PerfReader {
-    const { bytesPerCpu = 65_536 } = options;
+    const { bytesPerCpu = 65_536, wakeUpBytes = NO_WAKE_UPS } = options;
     const page = native.pageBytes();
     const isSize = bytesPerCpu >= page && (bytesPerCpu & (bytesPerCpu - 1)) === 0;
     if (map.type !== MAP_TYPE.perfEventArray || !isSize) {
@@ -70,7 +74,7 @@ export class PerfReader {
     try {
       for (const cpu of onlineCpus().filter((each) => each < map.maxEntries)) {
         const event = guarded({ code: "KERNEL", operation }, () =>
-          native.NativePerfBuffer.open(cpu),
+          native.NativePerfBuffer.open(cpu, wakeUpBytes),
         );
         const memory = mapBuffer(event, page + bytesPerCpu);
         const positions = new BigUint64Array(memory.buffer, 0, page / 8);
@@ -104,6 +108,15 @@ export class PerfReader {
       sum += Number(Atomics.load(positions, HEAD_INDEX) - Atomics.load(positions, TAIL_INDEX));
     }
     return sum;
+  }
+
+  /** Calls back each `wakeUpBytes` of a CPU, by a thread that waits, until the result is disposed of. */
+  onWakeUp(callback: () => void): Disposable {
+    this.#assertOpen();
+    return waitFor(
+      this.#buffers.map(({ event }) => event.fd),
+      callback,
+    );
   }
 
   /** Calls `onRecord` for each record, at most `recordsMax`, and returns their number. */

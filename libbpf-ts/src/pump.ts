@@ -11,6 +11,8 @@ export interface RecordReader {
   readonly size: number;
   drain(onRecord: OnRecord, recordsMax: number): number;
   pendingBytes(): number;
+  /** Calls back when the kernel wakes up those who wait, until it is disposed of. */
+  onWakeUp(callback: () => void): Disposable;
 }
 
 export interface PumpOptions {
@@ -21,6 +23,12 @@ export interface PumpOptions {
   readonly recordsMax?: number;
   /** Above this part of the buffer the next drain follows at once; a quarter if not given. */
   readonly fillLevel?: number;
+  /**
+   * Drains also when the kernel wakes up the reader: a ring when a program submits with
+   * `BPF_RB_FORCE_WAKEUP`, say above a fill level; a perf buffer each `wakeUpBytes`. The timer can
+   * then be slow. No if not given.
+   */
+  readonly wakeUps?: boolean;
   /** Gets what `onRecord` throws, after which the pump stands still; thrown on if not given. */
   readonly onError?: (error: unknown) => void;
 }
@@ -36,13 +44,26 @@ const FILL_LEVEL = 0.25;
 
 /**
  * Drains a buffer on a timer, and without a pause while it is filled above a level. Programs need
- * not wake anybody up: they submit with `BPF_RB_NO_WAKEUP`.
+ * not wake anybody up: they submit with `BPF_RB_NO_WAKEUP`, but for those records that shall be read
+ * before the timer (`wakeUps`).
  */
 export function startPump(reader: RecordReader, options: PumpOptions): Pump {
   const { onRecord, intervalMs = INTERVAL_MS, recordsMax = RECORDS_MAX } = options;
   const hurryBytes = reader.size * (options.fillLevel ?? FILL_LEVEL);
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
+  let immediate: NodeJS.Immediate | undefined;
+  let waiter: Disposable | undefined;
+  const cancel = (): void => {
+    clearTimeout(timer);
+    clearImmediate(immediate);
+  };
+  const stop = (): void => {
+    isStopped = true;
+    cancel();
+    waiter?.[Symbol.dispose]();
+    waiter = undefined;
+  };
   const turn = (): void => {
     if (isStopped) {
       return;
@@ -50,7 +71,7 @@ export function startPump(reader: RecordReader, options: PumpOptions): Pump {
     try {
       reader.drain(onRecord, recordsMax);
     } catch (error) {
-      isStopped = true;
+      stop();
       if (options.onError === undefined) {
         throw error;
       }
@@ -58,16 +79,18 @@ export function startPump(reader: RecordReader, options: PumpOptions): Pump {
       return;
     }
     if (reader.pendingBytes() > hurryBytes) {
-      setImmediate(turn);
+      immediate = setImmediate(turn);
     } else {
       timer = setTimeout(turn, intervalMs);
     }
   };
   timer = setTimeout(turn, 0);
-  const stop = (): void => {
-    isStopped = true;
-    clearTimeout(timer);
-  };
+  if (options.wakeUps === true) {
+    waiter = reader.onWakeUp(() => {
+      cancel();
+      turn();
+    });
+  }
   return { stop, [Symbol.dispose]: stop };
 }
 

@@ -6,6 +6,7 @@ import { type BpfMap, MAP_TYPE } from "./map.ts";
 import type { MappedMemory } from "./mapped-memory.ts";
 import { native } from "./native.ts";
 import { type DecodeRecord, type RecordsOptions, recordsOf } from "./pump.ts";
+import { waitFor } from "./waiter.ts";
 
 /**
  * x86 does not reorder loads, so that there a plain load of the header does what `Atomics.load`
@@ -98,6 +99,7 @@ export class RingReader {
   readonly #isOrdered: boolean;
   readonly #progress: Progress = { offset: 0, recordCount: 0, discardedCount: 0 };
   #isDraining = false;
+  #map: BpfMap | undefined;
 
   /**
    * For {@link open}, and for tests that write a ring themselves.
@@ -147,7 +149,9 @@ export class RingReader {
     try {
       const producerBytes = page + 2 * size;
       const producer = map.mmapRegion({ offset: page, bytes: producerBytes, writable: false });
-      return new RingReader(consumer, producer, size);
+      const reader = new RingReader(consumer, producer, size);
+      reader.#map = map;
+      return reader;
     } catch (cause) {
       consumer.close();
       throw cause;
@@ -201,6 +205,20 @@ export class RingReader {
       }
     }
     return progress.recordCount;
+  }
+
+  /**
+   * Calls back when a program wakes up the reader: by `BPF_RB_FORCE_WAKEUP`, or without a flag when
+   * the ring was empty. So a program can ask to be drained at a fill level, which it knows by
+   * `bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA)`, and wake up nobody below it. Drain in the callback:
+   * it comes again with the next wake-up only. A thread waits for it, until the result is disposed
+   * of; it does not keep the process alive.
+   */
+  onWakeUp(callback: () => void): Disposable {
+    this.#assertOpen();
+    const map = this.#map;
+    assert(map !== undefined, "a reader of given memory has no map to wait for");
+    return waitFor([map.fd], callback);
   }
 
   /** The records as objects, for those who do not need the last nanosecond; see {@link recordsOf}. */

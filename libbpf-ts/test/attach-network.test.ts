@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -202,6 +202,46 @@ if (isInOwnNetwork(fileURLToPath(import.meta.url))) {
         assertCounts(loaded, "stream_hits");
       }),
     );
+  });
+
+  test("a struct_ops congestion control runs for this namespace until it is detached", async () => {
+    const chosen = "/proc/sys/net/ipv4/tcp_congestion_control";
+    const before = readFileSync(chosen, "utf8").trim();
+    await whileTalking(async (port) => {
+      using loaded = openObject(objectPath("congestion")).load();
+      const link = loaded.attachStructOps("control");
+      writeFileSync(chosen, "libbpf_ts");
+      await talk(port);
+      const seen = counter(loaded, "acked_hits");
+      assert.ok(seen > 0);
+      writeFileSync(chosen, before);
+      link.detach();
+      assert.throws(() => writeFileSync(chosen, "libbpf_ts"), /ENOENT/);
+      await talk(port);
+      assert.equal(counter(loaded, "acked_hits"), seen);
+      const fails = (error: unknown) => error instanceof BpfError && error.code === "ARGUMENT";
+      assert.throws(() => loaded.attachStructOps("congesti.bss"), fails);
+    });
+  });
+
+  test("netkit runs a program on a device of its kind, or is refused with its errno", async () => {
+    using loaded = loadAttach(["on_netkit"]);
+    const link = ["link", "add", "nk0", "type", "netkit", "peer", "name", "nk1"];
+    const { status } = spawnSync("ip", link, { stdio: "ignore" });
+    if (status !== 0) {
+      assert.throws(
+        () => loaded.attach("on_netkit", { kind: "netkit", interface: "lo" }),
+        (error) => error instanceof BpfError && error.code === "ATTACH" && error.errno === "EINVAL",
+      );
+      return;
+    }
+    loaded.attach("on_netkit", { kind: "netkit", interface: "nk0" });
+    for (const name of ["nk0", "nk1"]) {
+      execFileSync("ip", ["link", "set", name, "up"]);
+    }
+    execFileSync("ip", ["addr", "add", "10.9.8.1/24", "dev", "nk0"]);
+    spawnSync("ping", ["-c1", "-W1", "10.9.8.2"], { stdio: "ignore" });
+    assertCounts(loaded, "netkit_hits");
   });
 
   test("a socket filter sees what one socket receives", async () => {

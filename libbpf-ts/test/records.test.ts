@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-
+import { onlineCpus } from "../src/attach.ts";
 import { BpfError, openObject, startPump } from "../src/index.ts";
 import { events, maps, recordTypeAt, setRodata } from "./generated/maps.ts";
-import { buildObjects, GETPPID, kernelTest, objectPath, provoke } from "./support.ts";
+import { buildObjects, GETPPID, kernelTest, objectPath, provoke, until } from "./support.ts";
 
 buildObjects();
 
@@ -110,6 +110,24 @@ kernelTest("a perf buffer has the face of a ring: records whole, in order, acros
   assert.equal(seen, 500);
   assert.equal(perf.lostCount, 0);
   assert.equal(perf.pendingBytes(), 0);
+});
+
+kernelTest("a perf buffer wakes its reader up each so many bytes of a CPU", async () => {
+  using loaded = load(52);
+  const recordBytes = 64;
+  const wakeUpBytes = 16 * recordBytes;
+  using perf = loaded.perf("samples", { bytesPerCpu: 8192, wakeUpBytes });
+  loaded.attach("emit");
+  let calls = 0;
+  using _waiting = perf.onWakeUp(() => calls++);
+  provoke(10);
+  await sleep(40);
+  assert.equal(calls, 0);
+  // Wherever this thread runs meanwhile, one CPU gets its sixteen.
+  provoke(16 * onlineCpus().length);
+  await until(() => calls > 0);
+  const count = perf.drain(() => {}, 1_000);
+  assert.equal(count, 10 + 16 * onlineCpus().length);
 });
 
 kernelTest("a perf buffer that is not drained counts what was lost", () => {

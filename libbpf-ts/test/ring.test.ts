@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { Worker } from "node:worker_threads";
 
-import { BpfError, RingReader } from "../src/index.ts";
+import { BpfError, RingReader, startPump } from "../src/index.ts";
 import {
   buildObjects,
   kernelTest,
@@ -11,6 +15,7 @@ import {
   nextTurn,
   openRingObject,
   provoke,
+  until,
 } from "./support.ts";
 
 buildObjects();
@@ -79,6 +84,69 @@ kernelTest("a drain stops after recordsMax and the next one goes on from there",
   assert.equal(ring.drain(onRecord, 100), 6);
   assert.equal(ring.drain(onRecord, 100), 0);
   assert.deepEqual(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+kernelTest("below the fill level nobody is woken up; at it the reader is", async () => {
+  const level = 10 * (RECORD_BYTES + 8);
+  using loaded = loadRing({ wake_bytes: level });
+  using ring = loaded.ring("events");
+  loaded.attach("on_call");
+  const pending: number[] = [];
+  let drained = 0;
+  const waiting = ring.onWakeUp(() => {
+    pending.push(ring.pendingBytes());
+    drained += ring.drain(() => {}, 1_000);
+  });
+  for (let round = 1; round <= 3; round++) {
+    provoke(9);
+    await sleep(40);
+    assert.equal(pending.length, round - 1, "nine records lie there in silence");
+    provoke(1);
+    await until(() => pending.length === round);
+    assert.equal(drained, 10 * round);
+  }
+  assert.deepEqual(pending, [level, level, level]);
+  waiting[Symbol.dispose]();
+  waiting[Symbol.dispose]();
+  provoke(20);
+  await sleep(40);
+  assert.equal(pending.length, 3);
+});
+
+kernelTest("a pump with wake-ups drains at the fill level, long before its timer", async () => {
+  using loaded = loadRing({ wake_bytes: 4 * (RECORD_BYTES + 8) });
+  using ring = loaded.ring("events");
+  loaded.attach("on_call");
+  let count = 0;
+  using pump = startPump(ring, { onRecord: () => count++, intervalMs: 60_000, wakeUps: true });
+  await sleep(20);
+  provoke(3);
+  await sleep(40);
+  assert.equal(count, 0);
+  provoke(1);
+  await until(() => count === 4);
+  pump.stop();
+  provoke(8);
+  await sleep(40);
+  assert.equal(count, 4);
+});
+
+kernelTest("a waiting reader that is never closed lets the process and a worker end", async () => {
+  const script = `
+    import { loadRing } from ${JSON.stringify(new URL("support.ts", import.meta.url).href)};
+    const ring = loadRing().ring("events");
+    ring.onWakeUp(() => {});
+    console.log("waits");`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
+  const worker = new Worker(
+    `import("data:text/javascript," + ${JSON.stringify(encodeURIComponent(script))})`,
+    {
+      eval: true,
+      stdout: true,
+    },
+  );
+  const ends = [once(child, "exit"), once(worker, "exit")];
+  assert.deepEqual(await Promise.all(ends), [[0, null], [0]]);
 });
 
 kernelTest("a full ring refuses new records, and takes them again when it was drained", () => {

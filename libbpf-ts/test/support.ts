@@ -75,6 +75,17 @@ export async function nextTurn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Waits until something holds; after five seconds it fails. */
+export async function until(holds: () => boolean): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!holds()) {
+    if (performance.now() > end) {
+      throw new Error(`not within 5 s: ${holds.toString()}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 /** The attach program, with only the given programs switched on, made to observe this process. */
 export function loadAttach(
   programs: readonly string[],

@@ -16,6 +16,7 @@ mod probe;
 mod symbols;
 mod system;
 mod variables;
+mod waiter;
 
 use napi_derive::napi;
 

@@ -40,9 +40,9 @@ pub struct NativePerfBuffer {
 
 #[napi]
 impl NativePerfBuffer {
-    /// No wake-ups: the reader looks at the positions by itself.
+    /// Those who wait are woken up each time that so many more bytes have been written.
     #[napi(factory, catch_unwind)]
-    pub fn open(cpu: i32) -> Result<NativePerfBuffer> {
+    pub fn open(cpu: i32, wake_up_bytes: u32) -> Result<NativePerfBuffer> {
         let mut attributes = bpf::perf_event_attr {
             type_: PERF_TYPE_SOFTWARE,
             config: PERF_COUNT_SW_BPF_OUTPUT,
@@ -51,7 +51,7 @@ impl NativePerfBuffer {
         };
         attributes.__bindgen_anon_1.sample_period = 1;
         attributes.set_watermark(1);
-        attributes.__bindgen_anon_2.wakeup_watermark = u32::MAX;
+        attributes.__bindgen_anon_2.wakeup_watermark = wake_up_bytes;
         let fd = open_event(&mut attributes, -1, cpu)?;
         Ok(NativePerfBuffer { fd: Some(fd) })
     }

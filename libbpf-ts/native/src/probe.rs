@@ -136,12 +136,13 @@ pub fn try_load(kind: u32, attach_type: u32, btf_id: u32, flags: u32) -> i32 {
 }
 
 /// Asks for a link that cannot come to be, so that the errno tells whether the kernel knows its
-/// kind: `tcx` on no interface, `uprobe_multi` on a directory, `kprobe_multi` on no function.
+/// kind: `tcx` and `netkit` on no interface, `uprobe_multi` on a directory, `kprobe_multi` on no function.
 #[napi(catch_unwind)]
 pub fn try_link(name: String) -> i32 {
     log::start();
     let (kind, attach_type) = match name.as_str() {
         "tcx" => (bpf::BPF_PROG_TYPE_SCHED_CLS, bpf::BPF_TCX_INGRESS),
+        "netkit" => (bpf::BPF_PROG_TYPE_SCHED_CLS, bpf::BPF_NETKIT_PRIMARY),
         "kprobe_multi" => (bpf::BPF_PROG_TYPE_KPROBE, bpf::BPF_TRACE_KPROBE_MULTI),
         "uprobe_session" => (bpf::BPF_PROG_TYPE_KPROBE, bpf::BPF_TRACE_UPROBE_SESSION),
         _ => (bpf::BPF_PROG_TYPE_KPROBE, bpf::BPF_TRACE_UPROBE_MULTI),
@@ -157,7 +158,7 @@ pub fn try_link(name: String) -> i32 {
     let offset: std::os::raw::c_ulong = 0;
     let mut target = 0;
     match name.as_str() {
-        "tcx" => target = i32::MAX,
+        "tcx" | "netkit" => target = i32::MAX,
         "kprobe_multi" => {}
         _ => {
             options.__bindgen_anon_1.uprobe_multi.path = c"/".as_ptr();

@@ -31,6 +31,7 @@ COUNTER(connect);
 COUNTER(sockops);
 COUNTER(skb);
 COUNTER(tcx);
+COUNTER(netkit);
 COUNTER(tc);
 COUNTER(xdp);
 COUNTER(netfilter);
@@ -168,6 +169,13 @@ SEC("?tcx/ingress")
 int on_tcx_again(struct __sk_buff *ctx)
 {
 	__sync_fetch_and_add(&tcx_hits, 1000);
+	return -1;
+}
+
+SEC("?netkit/primary")
+int on_netkit(struct __sk_buff *ctx)
+{
+	HIT(netkit);
 	return -1;
 }
 

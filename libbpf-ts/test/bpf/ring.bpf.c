@@ -13,6 +13,8 @@ const volatile __u32 records_per_call = 1;
 /* Every n-th record is discarded; 0 for none. */
 const volatile __u32 discard_every;
 const volatile bool vary_length;
+/* From so many bytes in the ring on the reader is woken up; 0 for never. */
+const volatile __u32 wake_bytes;
 const volatile __u8 label[8];
 const volatile __s16 negative = -7;
 const volatile float ratio = 0.5f;
@@ -50,6 +52,13 @@ struct {
 	__type(value, __u32);
 } mapped SEC(".maps");
 
+static __always_inline __u64 wake_flag(void)
+{
+	if (wake_bytes && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
 static __always_inline void emit(void)
 {
 	__u32 number = sequence++;
@@ -67,7 +76,7 @@ static __always_inline void emit(void)
 	if (discard_every && number % discard_every == 0)
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	else
-		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+		bpf_ringbuf_submit(record, wake_flag());
 }
 
 static __always_inline void emit_short(void)
