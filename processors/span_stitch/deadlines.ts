@@ -43,7 +43,9 @@ export class Deadlines {
   /** The first row of `list` when it is due by `nowMs`, or 0. */
   due(list: number, nowMs: number): number {
     const row = this.#first[list] ?? 0;
-    return row !== 0 && (this.#nodes.dueMs[row] ?? 0) <= nowMs ? row : 0;
+    if (row === 0) return 0;
+    // Modulo 2^32: no wait is longer than half of that.
+    return (((this.#nodes.dueMs[row] ?? 0) - (nowMs | 0)) | 0) <= 0 ? row : 0;
   }
 
   /** Appends; takes the row out of the list that it is in. */
@@ -52,7 +54,7 @@ export class Deadlines {
     if (nodes.list[row] !== LIST_NONE) this.remove(row);
     const last = this.#last[list] ?? 0;
     nodes.list[row] = list;
-    nodes.dueMs[row] = dueMs;
+    nodes.dueMs[row] = dueMs | 0;
     nodes.listNext[row] = 0;
     nodes.listPrevious[row] = last;
     if (last === 0) this.#first[list] = row;

@@ -38,6 +38,51 @@ export const HAS_CONTEXT = 0x10;
 /** `parentLow`, `parentHigh` name a span that we did not make. */
 export const EXTERNAL = 0x20;
 
+/** How a link is known: evidence and how sure it is, percent, in one number. */
+export function proofOf(evidence: number, percent: number): number {
+  return evidence * 128 + percent;
+}
+
+export function evidenceOf(proof: number): number {
+  return proof >>> 7;
+}
+
+export function percentOf(proof: number): number {
+  return proof & 127;
+}
+
+/** Words of a row: two cache lines; what a look-up and the lists touch is in the first. */
+const ROW_WORDS = 32;
+const ID_LOW = 0;
+const ID_HIGH = 1;
+const STATE = 2;
+const FLAGS = 3;
+const WAITS = 4;
+const PARENT = 5;
+const FIRST_CHILD = 6;
+const NEXT_CHILD = 7;
+const PREVIOUS_CHILD = 8;
+const TRACE = 9;
+const LIST = 10;
+const LIST_NEXT = 11;
+const LIST_PREVIOUS = 12;
+const DUE_MS = 13;
+const PARENT_LOW = 14;
+const PARENT_HIGH = 15;
+/** Two doubles, at an even place. */
+const TIMES = 16;
+const PROOF = 20;
+const ORIGIN_PROOF = 21;
+const ORIGIN_LOW = 22;
+const ORIGIN_HIGH = 23;
+const CONTEXT_LOW = 24;
+const CONTEXT_HIGH = 25;
+const SOURCE = 26;
+const BODY_AT = 27;
+const KEY_AT = 28;
+const BODY_END = 29;
+const GROUP = 30;
+
 const ROWS_FIRST = 4096;
 /** At most half of the index is in use. */
 const PAIRS_PER_ROW = 2;
@@ -47,60 +92,56 @@ function hashOf(low: number, high: number): number {
   return mixed ^ (mixed >>> 15);
 }
 
-function grown<T extends Uint8Array | Int32Array | Float64Array>(to: T, from: T): T {
-  to.set(from);
-  return to;
-}
-
 /**
- * The table of spans: a row a span, columns in typed arrays, found by 8-byte id in an open
- * addressing index with linear probing. Row 0 is none. Grows by doubling; who inserts keeps the
- * bound. Rows below one parent are a doubly linked list.
+ * The table of spans, found by 8-byte id in an open addressing index with linear probing. All of a
+ * span stands in one place, since each place costs a cache miss: a row is named by where its words
+ * start, and each field is a view of the whole table, moved by the field's place in a row, so that
+ * `nodes.parent[row]` is the parent of `row`. Row 0 is none. Grows by doubling; who inserts keeps
+ * the bound. Rows below one parent are a doubly linked list.
  */
 export class Nodes {
-  idLow: Int32Array = new Int32Array(ROWS_FIRST);
-  idHigh: Int32Array = new Int32Array(ROWS_FIRST);
-  state: Uint8Array = new Uint8Array(ROWS_FIRST);
-  waits: Uint8Array = new Uint8Array(ROWS_FIRST);
-  flags: Uint8Array = new Uint8Array(ROWS_FIRST);
-  /** Of the link to the parent; percent. */
-  evidence: Uint8Array = new Uint8Array(ROWS_FIRST);
-  percent: Uint8Array = new Uint8Array(ROWS_FIRST);
+  #words = new Int32Array(ROWS_FIRST * ROW_WORDS);
+  #times = new Float64Array(this.#words.buffer);
+  idLow: Int32Array = this.#field(ID_LOW);
+  idHigh: Int32Array = this.#field(ID_HIGH);
+  state: Int32Array = this.#field(STATE);
+  waits: Int32Array = this.#field(WAITS);
+  flags: Int32Array = this.#field(FLAGS);
+  /** `proofOf` the link to the parent. */
+  proof: Int32Array = this.#field(PROOF);
   /** Row that it waits for, or of its parent. */
-  parent: Int32Array = new Int32Array(ROWS_FIRST);
-  firstChild: Int32Array = new Int32Array(ROWS_FIRST);
-  nextChild: Int32Array = new Int32Array(ROWS_FIRST);
-  previousChild: Int32Array = new Int32Array(ROWS_FIRST);
+  parent: Int32Array = this.#field(PARENT);
+  firstChild: Int32Array = this.#field(FIRST_CHILD);
+  nextChild: Int32Array = this.#field(NEXT_CHILD);
+  previousChild: Int32Array = this.#field(PREVIOUS_CHILD);
   /** Trace row. Before the span is settled: the trace that a descendant asks for, or 0. */
-  trace: Int32Array = new Int32Array(ROWS_FIRST);
-  parentLow: Int32Array = new Int32Array(ROWS_FIRST);
-  parentHigh: Int32Array = new Int32Array(ROWS_FIRST);
-  /** The server span whose request it belongs to (client spans), by which evidence, percent. */
-  originLow: Int32Array = new Int32Array(ROWS_FIRST);
-  originHigh: Int32Array = new Int32Array(ROWS_FIRST);
-  originEvidence: Uint8Array = new Uint8Array(ROWS_FIRST);
-  originPercent: Uint8Array = new Uint8Array(ROWS_FIRST);
+  trace: Int32Array = this.#field(TRACE);
+  parentLow: Int32Array = this.#field(PARENT_LOW);
+  parentHigh: Int32Array = this.#field(PARENT_HIGH);
+  /** The server span whose request it belongs to (client spans), and `proofOf` that. */
+  originLow: Int32Array = this.#field(ORIGIN_LOW);
+  originHigh: Int32Array = this.#field(ORIGIN_HIGH);
+  originProof: Int32Array = this.#field(ORIGIN_PROOF);
   /** Hash of process and trace context, 0 without. */
-  contextLow: Int32Array = new Int32Array(ROWS_FIRST);
-  contextHigh: Int32Array = new Int32Array(ROWS_FIRST);
-  startNs: Float64Array = new Float64Array(ROWS_FIRST);
-  endNs: Float64Array = new Float64Array(ROWS_FIRST);
+  contextLow: Int32Array = this.#field(CONTEXT_LOW);
+  contextHigh: Int32Array = this.#field(CONTEXT_HIGH);
   /** Where the span's bytes are: source, after its ids, at its key, its end. */
-  source: Int32Array = new Int32Array(ROWS_FIRST);
-  bodyAt: Int32Array = new Int32Array(ROWS_FIRST);
-  keyAt: Int32Array = new Int32Array(ROWS_FIRST);
-  bodyEnd: Int32Array = new Int32Array(ROWS_FIRST);
-  group: Int32Array = new Int32Array(ROWS_FIRST);
-  /** For `deadlines.ts`. */
-  list: Uint8Array = new Uint8Array(ROWS_FIRST);
-  listNext: Int32Array = new Int32Array(ROWS_FIRST);
-  listPrevious: Int32Array = new Int32Array(ROWS_FIRST);
-  dueMs: Float64Array = new Float64Array(ROWS_FIRST);
+  source: Int32Array = this.#field(SOURCE);
+  bodyAt: Int32Array = this.#field(BODY_AT);
+  keyAt: Int32Array = this.#field(KEY_AT);
+  bodyEnd: Int32Array = this.#field(BODY_END);
+  group: Int32Array = this.#field(GROUP);
+  /** For `deadlines.ts`; whole milliseconds, modulo 2^32. */
+  list: Int32Array = this.#field(LIST);
+  listNext: Int32Array = this.#field(LIST_NEXT);
+  listPrevious: Int32Array = this.#field(LIST_PREVIOUS);
+  dueMs: Int32Array = this.#field(DUE_MS);
 
   /** Pairs of a hash and a row; a look-up touches no row whose hash is another. */
   #index: Int32Array = new Int32Array(ROWS_FIRST * PAIRS_PER_ROW * 2);
   #mask = ROWS_FIRST * PAIRS_PER_ROW - 1;
-  #rows = 1;
+  /** Where the first row stands that was never used. */
+  #end = ROW_WORDS;
   #free = 0;
   #used = 0;
 
@@ -119,12 +160,26 @@ export class Nodes {
     const pair = this.#pairOf(low, high);
     const found = this.#index[pair * 2 + 1] ?? 0;
     if (found !== 0) return found;
-    const rows = this.state.length;
+    const index = this.#index;
     const row = this.#allocate(low, high);
     const hash = hashOf(low, high);
-    if (this.state.length === rows) this.#put(pair, hash, row);
+    if (this.#index === index) this.#put(pair, hash, row);
     else this.#insert(hash, row);
     return row;
+  }
+
+  setTimes(row: number, startNs: number, endNs: number): void {
+    const at = (row + TIMES) >>> 1;
+    this.#times[at] = startNs;
+    this.#times[at + 1] = endNs;
+  }
+
+  startNs(row: number): number {
+    return this.#times[(row + TIMES) >>> 1] ?? 0;
+  }
+
+  endNs(row: number): number {
+    return this.#times[((row + TIMES) >>> 1) + 1] ?? 0;
   }
 
   /** A row that is not found by its id. */
@@ -197,36 +252,33 @@ export class Nodes {
     if (row !== 0) {
       this.#free = this.parent[row] ?? 0;
     } else {
-      if (this.#rows === this.state.length) this.#grow();
-      row = this.#rows++;
+      if (this.#end === this.#words.length) this.#grow();
+      row = this.#end;
+      this.#end += ROW_WORDS;
     }
     this.#used++;
-    this.idLow[row] = low;
-    this.idHigh[row] = high;
-    this.state[row] = UNSEEN;
-    this.#clear(row);
+    // Times, places in the source and neighbours in lists are set before they are read.
+    const words = this.#words;
+    words[row + ID_LOW] = low;
+    words[row + ID_HIGH] = high;
+    words[row + STATE] = UNSEEN;
+    words[row + WAITS] = WAITS_NOTHING;
+    words[row + FLAGS] = 0;
+    words[row + PARENT] = 0;
+    words[row + FIRST_CHILD] = 0;
+    words[row + TRACE] = 0;
+    words[row + LIST] = 0;
+    words[row + PARENT_LOW] = 0;
+    words[row + PARENT_HIGH] = 0;
+    words[row + PROOF] = 0;
+    words[row + ORIGIN_PROOF] = 0;
+    words[row + ORIGIN_LOW] = 0;
+    words[row + ORIGIN_HIGH] = 0;
+    words[row + CONTEXT_LOW] = 0;
+    words[row + CONTEXT_HIGH] = 0;
+    words[row + SOURCE] = 0;
+    words[row + GROUP] = 0;
     return row;
-  }
-
-  #clear(row: number): void {
-    this.waits[row] = WAITS_NOTHING;
-    this.flags[row] = 0;
-    this.evidence[row] = 0;
-    this.percent[row] = 0;
-    this.parent[row] = 0;
-    this.firstChild[row] = 0;
-    this.trace[row] = 0;
-    this.parentLow[row] = 0;
-    this.parentHigh[row] = 0;
-    this.originLow[row] = 0;
-    this.originHigh[row] = 0;
-    this.originEvidence[row] = 0;
-    this.originPercent[row] = 0;
-    this.contextLow[row] = 0;
-    this.contextHigh[row] = 0;
-    this.source[row] = 0;
-    this.group[row] = 0;
-    this.list[row] = 0;
   }
 
   /** Backward-shift deletion: no tombstones, so look-ups stay short however long it runs. */
@@ -247,46 +299,49 @@ export class Nodes {
     this.#put(hole, 0, 0);
   }
 
+  #field(place: number): Int32Array {
+    return new Int32Array(this.#words.buffer, place * Int32Array.BYTES_PER_ELEMENT);
+  }
+
   #grow(): void {
-    const rows = this.state.length * 2;
-    this.idLow = grown(new Int32Array(rows), this.idLow);
-    this.idHigh = grown(new Int32Array(rows), this.idHigh);
-    this.state = grown(new Uint8Array(rows), this.state);
-    this.waits = grown(new Uint8Array(rows), this.waits);
-    this.flags = grown(new Uint8Array(rows), this.flags);
-    this.evidence = grown(new Uint8Array(rows), this.evidence);
-    this.percent = grown(new Uint8Array(rows), this.percent);
-    this.parent = grown(new Int32Array(rows), this.parent);
-    this.firstChild = grown(new Int32Array(rows), this.firstChild);
-    this.nextChild = grown(new Int32Array(rows), this.nextChild);
-    this.previousChild = grown(new Int32Array(rows), this.previousChild);
-    this.trace = grown(new Int32Array(rows), this.trace);
-    this.parentLow = grown(new Int32Array(rows), this.parentLow);
-    this.parentHigh = grown(new Int32Array(rows), this.parentHigh);
-    this.originLow = grown(new Int32Array(rows), this.originLow);
-    this.originHigh = grown(new Int32Array(rows), this.originHigh);
-    this.originEvidence = grown(new Uint8Array(rows), this.originEvidence);
-    this.originPercent = grown(new Uint8Array(rows), this.originPercent);
-    this.contextLow = grown(new Int32Array(rows), this.contextLow);
-    this.contextHigh = grown(new Int32Array(rows), this.contextHigh);
-    this.startNs = grown(new Float64Array(rows), this.startNs);
-    this.endNs = grown(new Float64Array(rows), this.endNs);
-    this.source = grown(new Int32Array(rows), this.source);
-    this.bodyAt = grown(new Int32Array(rows), this.bodyAt);
-    this.keyAt = grown(new Int32Array(rows), this.keyAt);
-    this.bodyEnd = grown(new Int32Array(rows), this.bodyEnd);
-    this.group = grown(new Int32Array(rows), this.group);
-    this.list = grown(new Uint8Array(rows), this.list);
-    this.listNext = grown(new Int32Array(rows), this.listNext);
-    this.listPrevious = grown(new Int32Array(rows), this.listPrevious);
-    this.dueMs = grown(new Float64Array(rows), this.dueMs);
-    this.#reindex(rows * PAIRS_PER_ROW);
+    const words = new Int32Array(this.#words.length * 2);
+    words.set(this.#words);
+    this.#words = words;
+    this.#times = new Float64Array(words.buffer);
+    this.idLow = this.#field(ID_LOW);
+    this.idHigh = this.#field(ID_HIGH);
+    this.state = this.#field(STATE);
+    this.waits = this.#field(WAITS);
+    this.flags = this.#field(FLAGS);
+    this.proof = this.#field(PROOF);
+    this.parent = this.#field(PARENT);
+    this.firstChild = this.#field(FIRST_CHILD);
+    this.nextChild = this.#field(NEXT_CHILD);
+    this.previousChild = this.#field(PREVIOUS_CHILD);
+    this.trace = this.#field(TRACE);
+    this.parentLow = this.#field(PARENT_LOW);
+    this.parentHigh = this.#field(PARENT_HIGH);
+    this.originLow = this.#field(ORIGIN_LOW);
+    this.originHigh = this.#field(ORIGIN_HIGH);
+    this.originProof = this.#field(ORIGIN_PROOF);
+    this.contextLow = this.#field(CONTEXT_LOW);
+    this.contextHigh = this.#field(CONTEXT_HIGH);
+    this.source = this.#field(SOURCE);
+    this.bodyAt = this.#field(BODY_AT);
+    this.keyAt = this.#field(KEY_AT);
+    this.bodyEnd = this.#field(BODY_END);
+    this.group = this.#field(GROUP);
+    this.list = this.#field(LIST);
+    this.listNext = this.#field(LIST_NEXT);
+    this.listPrevious = this.#field(LIST_PREVIOUS);
+    this.dueMs = this.#field(DUE_MS);
+    this.#reindex((words.length / ROW_WORDS) * PAIRS_PER_ROW);
   }
 
   #reindex(pairs: number): void {
     this.#index = new Int32Array(pairs * 2);
     this.#mask = pairs - 1;
-    for (let row = 1; row < this.#rows; row++) {
+    for (let row = ROW_WORDS; row < this.#end; row += ROW_WORDS) {
       if (this.state[row] === FREE || ((this.flags[row] ?? 0) & DETACHED) !== 0) continue;
       this.#insert(hashOf(this.idLow[row] ?? 0, this.idHigh[row] ?? 0), row);
     }

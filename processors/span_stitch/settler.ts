@@ -6,12 +6,14 @@ import { contextWord } from "./key.ts";
 import {
   AMBIGUOUS,
   EXTERNAL,
+  evidenceOf,
   FREE,
   HAS_CONTEXT,
   HELD,
   NESTED,
   type Nodes,
   PROMISED,
+  proofOf,
   SETTLED,
   UNSEEN,
   WAITS_NOTHING,
@@ -66,15 +68,13 @@ export class Settler {
       const bytes = this.#tables.sources.bytes(nodes.source[row] ?? 0);
       const keyAt = nodes.keyAt[row] ?? 0;
       nodes.flags[row] = (nodes.flags[row] ?? 0) | EXTERNAL;
-      nodes.evidence[row] = EVIDENCE_HEADER;
-      nodes.percent[row] = 100;
+      nodes.proof[row] = proofOf(EVIDENCE_HEADER, 100);
       nodes.parentLow[row] = contextWord(bytes, keyAt, 16);
       nodes.parentHigh[row] = contextWord(bytes, keyAt, 20);
       this.#settle(row, this.headerTrace(row));
       return;
     }
-    nodes.evidence[row] = EVIDENCE_NONE;
-    nodes.percent[row] = 0;
+    nodes.proof[row] = proofOf(EVIDENCE_NONE, 0);
     nodes.parentLow[row] = 0;
     nodes.parentHigh[row] = 0;
     this.#counts.unlinked[reason].add(1);
@@ -105,8 +105,8 @@ export class Settler {
       return;
     }
     const isNested = ((nodes.flags[row] ?? 0) & NESTED) !== 0;
-    const startNs = nodes.startNs[row] ?? 0;
-    const endNs = nodes.state[parent] === SETTLED ? (nodes.endNs[parent] ?? 0) : 0;
+    const startNs = nodes.startNs(row);
+    const endNs = nodes.state[parent] === SETTLED ? nodes.endNs(parent) : 0;
     if (isNested && endNs > 0 && startNs > endNs + NESTING_TOLERANCE_NS) {
       this.top(row, "not_nested");
       return;
@@ -179,7 +179,7 @@ export class Settler {
   drain(): void {
     const { nodes, deadlines } = this.#tables;
     for (let row = this.#ready.pop(); row !== undefined; row = this.#ready.pop()) {
-      const evidence = nodes.evidence[row] ?? 0;
+      const evidence = evidenceOf(nodes.proof[row] ?? 0);
       if (evidence !== EVIDENCE_NONE) this.#counts.linked[evidence - 1]?.add(1);
       nodes.state[row] = SETTLED;
       deadlines.push(row, LIST_REMEMBERED, this.nowMs + this.#options.rememberMs);

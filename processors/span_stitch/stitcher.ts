@@ -14,11 +14,14 @@ import { hasContext, StitchKey } from "./key.ts";
 import {
   AMBIGUOUS,
   CONTEXT,
+  evidenceOf,
   HAS_CONTEXT,
   HELD,
   NESTED,
   PROMISED,
   PROVISIONAL,
+  percentOf,
+  proofOf,
   SETTLED,
   UNSEEN,
   WAITS_COMPARE,
@@ -36,6 +39,7 @@ const YOUNG_MS = 1000;
 const DEPTH_MAX = 4096;
 /** How sure the thread's evidence must be before a header found by it names the whole trace. */
 const ASK_PERCENT_MIN = 90;
+const PROOF_HEADER = proofOf(EVIDENCE_HEADER, 100);
 
 export interface StitchLimits {
   readonly waitMaxMs: number;
@@ -108,8 +112,7 @@ export class Stitcher {
     nodes.bodyAt[row] = scanner.bodyAt[index] ?? 0;
     nodes.keyAt[row] = keyAt;
     nodes.bodyEnd[row] = scanner.bodyEnd[index] ?? 0;
-    nodes.startNs[row] = scanner.startNs[index] ?? 0;
-    nodes.endNs[row] = scanner.endNs[index] ?? 0;
+    nodes.setTimes(row, scanner.startNs[index] ?? 0, scanner.endNs[index] ?? 0);
     const group = scanner.group[index] ?? 0;
     nodes.group[row] = group;
     this.#groups.retain(group);
@@ -183,7 +186,7 @@ export class Stitcher {
     }
     if (!key.has(KEY_PEER_OBSERVED)) nodes.flags[row] = (nodes.flags[row] ?? 0) | PROVISIONAL;
     const client = nodes.need(key.counterpartLow, key.counterpartHigh);
-    this.#link(row, client, this.#judge.evidence, this.#judge.percent);
+    this.#link(row, client, this.#judge.proof);
   }
 
   #placeClient(row: number, key: StitchKey): void {
@@ -194,8 +197,7 @@ export class Stitcher {
       else this.#settler.top(row, this.#judge.whyNoTrigger(key));
       return;
     }
-    nodes.originEvidence[row] = this.#judge.evidence;
-    nodes.originPercent[row] = this.#judge.percent;
+    nodes.originProof[row] = this.#judge.proof;
     const trigger = nodes.need(key.triggerLow, key.triggerHigh);
     if (key.triggerKind === TRIGGER_REQUEST) {
       nodes.originLow[row] = key.triggerLow;
@@ -217,7 +219,7 @@ export class Stitcher {
     const { nodes } = this.#tables;
     nodes.flags[row] = (nodes.flags[row] ?? 0) | NESTED;
     if (((nodes.flags[row] ?? 0) & HAS_CONTEXT) === 0) {
-      this.#link(row, server, nodes.originEvidence[row] ?? 0, nodes.originPercent[row] ?? 0);
+      this.#link(row, server, nodes.originProof[row] ?? 0);
     } else if (nodes.state[server] === HELD || nodes.state[server] === SETTLED) {
       this.#compare(row, server);
     } else this.#await(row, server, WAITS_COMPARE);
@@ -230,11 +232,8 @@ export class Stitcher {
       this.#giveUp(row, "trigger_unlinked");
       return;
     }
-    const percent = nodes.originPercent[call] ?? 0;
-    if (percent < (nodes.originPercent[row] ?? 0)) {
-      nodes.originPercent[row] = percent;
-      nodes.originEvidence[row] = nodes.originEvidence[call] ?? 0;
-    }
+    const proof = nodes.originProof[call] ?? 0;
+    if (percentOf(proof) < percentOf(nodes.originProof[row] ?? 0)) nodes.originProof[row] = proof;
     const low = nodes.originLow[call] ?? 0;
     const high = nodes.originHigh[call] ?? 0;
     nodes.originLow[row] = low;
@@ -255,8 +254,7 @@ export class Stitcher {
       this.#giveUp(row, "trigger_unlinked");
       return;
     }
-    nodes.evidence[row] = nodes.originEvidence[row] ?? 0;
-    nodes.percent[row] = nodes.originPercent[row] ?? 0;
+    nodes.proof[row] = nodes.originProof[row] ?? 0;
     if (this.#isArriving) this.#counts.late.add(1);
     this.#settler.underId(row, low, high, nodes.trace[call] ?? 0);
   }
@@ -268,7 +266,7 @@ export class Stitcher {
       nodes.contextLow[row] === nodes.contextLow[server] &&
       nodes.contextHigh[row] === nodes.contextHigh[server];
     if (isEqual) {
-      this.#link(row, server, EVIDENCE_HEADER, 100);
+      this.#link(row, server, PROOF_HEADER);
       return;
     }
     const isFree = ((nodes.flags[server] ?? 0) & HAS_CONTEXT) === 0;
@@ -281,7 +279,7 @@ export class Stitcher {
    * request and what led to it belong to that trace.
    */
   #askTrace(row: number, server: number): void {
-    if ((this.#tables.nodes.originPercent[row] ?? 0) < ASK_PERCENT_MIN) return;
+    if (percentOf(this.#tables.nodes.originProof[row] ?? 0) < ASK_PERCENT_MIN) return;
     this.#settler.ask(server, this.#settler.headerTrace(row));
   }
 
@@ -291,10 +289,9 @@ export class Stitcher {
     else this.#settler.top(row, reason);
   }
 
-  #link(row: number, parent: number, evidence: number, percent: number): void {
+  #link(row: number, parent: number, proof: number): void {
     const { nodes } = this.#tables;
-    nodes.evidence[row] = evidence;
-    nodes.percent[row] = percent;
+    nodes.proof[row] = proof;
     const state = nodes.state[parent];
     if (state === SETTLED || state === PROMISED) {
       if (this.#isArriving) this.#counts.late.add(1);
@@ -360,12 +357,11 @@ export class Stitcher {
     if (!this.#hasOrigin(row)) {
       nodes.originLow[row] = nodes.idLow[server] ?? 0;
       nodes.originHigh[row] = nodes.idHigh[server] ?? 0;
-      nodes.originEvidence[row] = EVIDENCE_HEADER;
-      nodes.originPercent[row] = 100;
+      nodes.originProof[row] = PROOF_HEADER;
     }
     nodes.flags[row] = (nodes.flags[row] ?? 0) | NESTED;
     this.#placed.push(row);
-    this.#link(row, server, EVIDENCE_HEADER, 100);
+    this.#link(row, server, PROOF_HEADER);
   }
 
   #shortOver(row: number): void {
@@ -418,7 +414,7 @@ export class Stitcher {
     }
     if (nodes.state[top] !== HELD) {
       if (((nodes.flags[below] ?? 0) & PROVISIONAL) !== 0) this.#shortOver(below);
-      else if (nodes.evidence[below] === EVIDENCE_BYTE_NAME && hasWaitedEnough(reason)) {
+      else if (isByteName(nodes.proof[below] ?? 0) && hasWaitedEnough(reason)) {
         this.#settler.loosen(below);
         this.#settler.top(below, "timeout");
       } else this.#promise(top);
@@ -484,6 +480,10 @@ export class Stitcher {
     nodes.flags[row] = (nodes.flags[row] ?? 0) & ~PROVISIONAL;
     this.#holdLong(row);
   }
+}
+
+function isByteName(proof: number): boolean {
+  return evidenceOf(proof) === EVIDENCE_BYTE_NAME;
 }
 
 /**

@@ -5,6 +5,7 @@ import { putVarint, varintBytes } from "../../src/pdata/wire.ts";
 import { EVIDENCE, EVIDENCE_NONE } from "./evidence/judge.ts";
 import type { Group, Groups } from "./groups.ts";
 import { KEY_FIELD_BYTES } from "./key.ts";
+import { evidenceOf, percentOf } from "./nodes.ts";
 import type { Tables } from "./settler.ts";
 
 const ITEMS_MAX = 512;
@@ -70,7 +71,7 @@ export class Writer {
   readonly #rows: Int32Array = new Int32Array(ITEMS_MAX);
   readonly #lengths: Int32Array = new Int32Array(ITEMS_MAX);
   readonly #next: Int32Array = new Int32Array(ITEMS_MAX);
-  /** Index: evidence * 101 + percent. */
+  /** By proof. */
   readonly #attributes: (Uint8Array | undefined)[] = [];
   #open: Group[] = [];
   #count = 0;
@@ -190,14 +191,13 @@ export class Writer {
 
   #attributesOf(row: number): Uint8Array {
     const { nodes } = this.#tables;
-    const evidence = nodes.evidence[row] ?? EVIDENCE_NONE;
+    const proof = nodes.proof[row] ?? 0;
+    const evidence = evidenceOf(proof);
     if (evidence === EVIDENCE_NONE) return NO_BYTES;
-    const percent = nodes.percent[row] ?? 0;
-    const index = evidence * 101 + percent;
-    const known = this.#attributes[index];
+    const known = this.#attributes[proof];
     if (known !== undefined) return known;
-    const made = evidenceAttributes(EVIDENCE[evidence - 1]?.name ?? "", percent / 100);
-    this.#attributes[index] = made;
+    const made = evidenceAttributes(EVIDENCE[evidence - 1]?.name ?? "", percentOf(proof) / 100);
+    this.#attributes[proof] = made;
     return made;
   }
 }

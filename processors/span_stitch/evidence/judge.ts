@@ -6,6 +6,7 @@ import {
   TRIGGER_REQUEST,
 } from "../../../src/model/stitch-key.ts";
 import type { StitchKey } from "../key.ts";
+import { proofOf } from "../nodes.ts";
 import { byteName } from "./byte-name.ts";
 import { eventLoop } from "./event-loop.ts";
 import type { Evidence, Target } from "./evidence.ts";
@@ -46,6 +47,11 @@ export class Judge {
 
   isEnough(percent: number): boolean {
     return percent > 0 && percent >= this.#percentMin;
+  }
+
+  /** Both, as a table row holds them. */
+  get proof(): number {
+    return proofOf(this.evidence, this.percent);
   }
 
   /** The best offer that names `target`; sets `evidence` and `percent`, 0 when there is none. */
