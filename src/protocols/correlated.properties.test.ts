@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
+import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
+
+/** Whole conversations in which each request and each response says its number. */
+
+const RUNS = 300;
+const OPTIONS = { ...TEST_OPTIONS, pipelinedMax: 64 };
+
+interface Piece {
+  readonly direction: Direction;
+  readonly text: string;
+}
+/** How a protocol writes request `number` with an id, and the response that carries both. */
+interface Writer {
+  readonly protocol: Protocol;
+  readonly opening: readonly Piece[];
+  /** Ids in use at once at most; the writer uses them again as soon as they are free. */
+  readonly ids: number;
+  request(id: number, number: number, padding: number): string;
+  response(id: number, number: number, padding: number): string;
+  /** The numbers in a span's attributes; -1 for a span without. */
+  requestNumber(attributes: Readonly<Record<string, unknown>>): number;
+  responseNumber(attributes: Readonly<Record<string, unknown>>): number;
+}
+
+/** Bodies that begin like messages, at places where a record may be cut. */
+function bait(length: number): string {
+  return "~Q\0\x01\0\0\0\x40~A\0\x02\0\0\0\x40".repeat(20).slice(0, length);
+}
+
+function toy(reusesIds: boolean): Writer {
+  return {
+    protocol: createToyProtocol(reusesIds),
+    opening: [],
+    ids: reusesIds ? 4 : 0xffff,
+    request: (id, number, padding) => toyFrame("Q", id, number, bait(padding)),
+    response: (id, number, padding) => toyFrame("A", id, number, bait(padding)),
+    requestNumber: (attributes) => Number(attributes["toy.request"]),
+    responseNumber: (attributes) => Number(attributes["toy.response"]),
+  };
+}
+
+interface Step {
+  /** Answer the oldest but so many, or ask. */
+  readonly answer: number | undefined;
+  readonly padding: number;
+}
+
+const steps = fc.array(
+  fc.record({ answer: fc.option(fc.nat(3), { nil: undefined }), padding: fc.nat(90) }),
+  { minLength: 1, maxLength: 30 },
+);
+const fractions = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+  minLength: 1,
+  maxLength: 6,
+});
+
+/** Requests and responses in any order that ids allow; at the end all are answered. */
+function converse(writer: Writer, script: readonly Step[]): Piece[] {
+  const pieces = [...writer.opening];
+  const open: { id: number; number: number }[] = [];
+  let number = 0;
+  let nextId = 0;
+  const respond = (index: number, padding: number): void => {
+    const [asked] = open.splice(index, 1);
+    if (asked === undefined) return;
+    pieces.push({ direction: SENT, text: writer.response(asked.id, asked.number, padding) });
+  };
+  for (const { answer, padding } of script) {
+    if (answer !== undefined && open.length > 0) {
+      respond(answer % open.length, padding);
+      continue;
+    }
+    if (open.length >= Math.min(writer.ids, 32)) respond(0, padding);
+    while (open.some(({ id }) => id === nextId % writer.ids)) nextId++;
+    const id = nextId++ % writer.ids;
+    open.push({ id, number });
+    pieces.push({ direction: RECEIVED, text: writer.request(id, number++, padding) });
+  }
+  while (open.length > 0) respond(open.length - 1, 3);
+  return pieces;
+}
+
+function cut(pieces: readonly Piece[], where: readonly number[]): Piece[] {
+  return pieces.flatMap(({ direction, text }, index) => {
+    const at = Math.floor(text.length * (where[index % where.length] ?? 1));
+    return [text.slice(0, at), text.slice(at)]
+      .filter((part) => part !== "")
+      .map((part) => ({ direction, text: part }));
+  });
+}
+
+function play(writer: Writer, pieces: readonly Piece[], dropped = new Set<number>()): Observed {
+  const observed = new Observed(writer.protocol, OPTIONS);
+  const positions = [0, 0];
+  pieces.forEach(({ direction, text }, index) => {
+    const bytes = Buffer.from(text, "latin1");
+    const position = positions[direction] ?? 0;
+    positions[direction] = position + bytes.length;
+    if (dropped.has(index)) return;
+    observed.parser.data(new TestRecord({ direction, position, bytes, timeNs: index * 1000 }));
+  });
+  observed.parser.close(1e9, 0);
+  assert.equal(observed.openCount, 0);
+  assert.ok(observed.parser.idle);
+  return observed;
+}
+
+/** How many exchanges have a response: each its own. */
+function assertPaired(writer: Writer, observed: Observed): number {
+  let paired = 0;
+  for (const { attributes } of observed.ended) {
+    const response = writer.responseNumber(attributes);
+    const request = writer.requestNumber(attributes);
+    if (response < 0 || request < 0) continue;
+    assert.equal(response, request);
+    paired++;
+  }
+  return paired;
+}
+
+for (const writer of [toy(false), toy(true)]) {
+  describe(`${writer.protocol.name}, any conversation`, () => {
+    it("gives the same exchanges however the bytes are cut", () => {
+      const check = (script: readonly Step[], where: readonly number[]): void => {
+        const pieces = converse(writer, script);
+        const requests = pieces
+          .slice(writer.opening.length)
+          .filter((p) => p.direction === RECEIVED);
+        const whole = play(writer, pieces);
+        assert.equal(assertPaired(writer, whole), requests.length);
+        const parts = play(writer, cut(pieces, where));
+        const facts = (observed: Observed): unknown =>
+          observed.ended.map(({ name, position, attributes }) => ({ name, position, attributes }));
+        assert.deepEqual(facts(parts), facts(whole));
+        assert.deepEqual(parts.losses, whole.losses);
+      };
+      fc.assert(fc.property(steps, fractions, check), { numRuns: RUNS });
+    });
+
+    it("never pairs wrongly when a record is lost, and goes on after it", () => {
+      const check = (script: readonly Step[], where: readonly number[], drop: number): void => {
+        const pieces = cut(converse(writer, script), where);
+        assertPaired(writer, play(writer, pieces, new Set([drop % pieces.length])));
+      };
+      fc.assert(fc.property(steps, fractions, fc.nat(1000), check), { numRuns: RUNS * 3 });
+    });
+
+    it("never pairs wrongly when whole messages of both directions are lost", () => {
+      const check = (script: readonly Step[], drops: readonly number[]): void => {
+        const pieces = converse(writer, script);
+        const dropped = drops.map((drop) => drop % pieces.length);
+        assertPaired(writer, play(writer, pieces, new Set(dropped)));
+      };
+      const drops = fc.array(fc.nat(1000), { minLength: 1, maxLength: 6 });
+      fc.assert(fc.property(steps, drops, check), { numRuns: RUNS * 3 });
+    });
+
+    it("pairs what it sees whole of a connection that is older", () => {
+      const asked = { answer: undefined, padding: 5 };
+      const pieces = converse(writer, [asked, asked, asked]).slice(writer.opening.length);
+      const late = [...writer.opening, ...pieces, ...pieces, ...pieces];
+      const missed = writer.opening.length + pieces.length;
+      const observed = play(writer, late, new Set(late.map((_, index) => index).slice(0, missed)));
+      // Whether a response is missing before the first one cannot be known.
+      assert.ok(assertPaired(writer, observed) >= 3);
+    });
+
+    it("takes any bytes in any order", () => {
+      const fragments = [
+        writer.request(1, 1, 9),
+        writer.response(1, 1, 9),
+        writer.request(2, 2, 0),
+      ];
+      const part = fc.record({
+        direction: fc.constantFrom<0 | 1>(RECEIVED, SENT),
+        position: fc.nat(300),
+        bytes: fc.oneof(
+          fc.uint8Array({ maxLength: 60 }),
+          fc.constantFrom(...fragments.map((text) => Buffer.from(text, "latin1"))),
+        ),
+        captured: fc.nat(60),
+      });
+      const check = (records: readonly Parameters<typeof toRecord>[0][]): void => {
+        const observed = new Observed(writer.protocol, OPTIONS);
+        records.forEach((fields, index) => {
+          observed.parser.data(toRecord(fields, index));
+        });
+        observed.parser.close(1e6, 104);
+        assert.equal(observed.openCount, 0);
+        assert.ok(observed.parser.idle);
+      };
+      fc.assert(fc.property(fc.array(part, { maxLength: 30 }), check), { numRuns: RUNS * 3 });
+    });
+  });
+}
+
+function toRecord(
+  fields: Omit<ConstructorParameters<typeof TestRecord>[0], "timeNs">,
+  timeNs: number,
+): TestRecord {
+  return new TestRecord({ ...fields, timeNs });
+}
