@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { hexDigit } from "./characters.ts";
+import { hexDigit } from "../http/characters.ts";
+import type { MessageCounter } from "../http/message-counter.ts";
 
 /** How a body is delimited (RFC 9112 section 6.3). */
 export const BODY_NONE = 0;
@@ -44,6 +45,8 @@ export class Body {
   malformed = false;
   /** Payload bytes so far, without the transfer coding. */
   payloadBytes = 0;
+  /** Follows the payload, where it is one of messages; until the next `start`. */
+  messages: MessageCounter | undefined = undefined;
   #remaining = 0;
   #state = SIZE_FIRST;
   /** Bytes of chunk extensions and trailers since the last data. */
@@ -59,6 +62,7 @@ export class Body {
     this.done = kind === BODY_NONE || (kind === BODY_LENGTH && length === 0);
     this.malformed = false;
     this.payloadBytes = 0;
+    this.messages = undefined;
     this.#remaining = kind === BODY_LENGTH ? length : 0;
     this.#state = SIZE_FIRST;
     this.#overhead = 0;
@@ -88,7 +92,9 @@ export class Body {
       if (this.#chunked) this.#match(bytes, start, end);
       return end;
     }
-    return end - this.hole(end - start);
+    const next = end - this.#skip(end - start);
+    this.messages?.bytes(bytes, start, next);
+    return next;
   }
 
   /**
@@ -96,6 +102,12 @@ export class Body {
    * when that cannot be known (`done` stays false).
    */
   hole(count: number): number {
+    const left = this.#skip(count);
+    this.messages?.hole(count - left);
+    return left;
+  }
+
+  #skip(count: number): number {
     if (this.kind === BODY_CHUNKED) {
       if (this.#state !== DATA || count > this.#remaining) return count;
       this.payloadBytes += count;
@@ -126,6 +138,7 @@ export class Body {
         const count = Math.min(end - at, this.#remaining);
         this.payloadBytes += count;
         this.#takeData(count);
+        this.messages?.bytes(bytes, at, at + count);
         at += count;
       } else {
         this.#framing(bytes[at] ?? 0);

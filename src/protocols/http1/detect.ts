@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Detection } from "../../model/protocol.ts";
-import { isTokenByte } from "./characters.ts";
-import { METHOD_BYTES } from "./methods.ts";
+import { isTokenByte } from "../http/characters.ts";
+import { METHOD_BYTES } from "../http/methods.ts";
 
 const SPACE = 32;
 const LF = 10;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DataRecord, ExchangeEvents, LossReason } from "../../model/protocol.ts";
+import type { HttpExchange } from "../http/exchange.ts";
+import { grpcWebStatus, hasMessages } from "../http/rpc.ts";
 import { BODY_CHUNKED, BODY_LENGTH, BODY_NONE, BODY_UNKNOWN, BODY_UNTIL_CLOSE } from "./body.ts";
 import { failureName } from "./errno.ts";
-import type { Http1Exchange } from "./exchange.ts";
 import {
   fillRequest,
   fillResponse,
@@ -60,9 +61,9 @@ export class MessageFollower {
   tid = 0;
   pid = 0;
   /** The request being read, while its exchange is open. */
-  #sending: Http1Exchange | undefined = undefined;
+  #sending: HttpExchange | undefined = undefined;
   /** A request whose body goes on, and nobody knows how far. */
-  #unbounded: Http1Exchange | undefined = undefined;
+  #unbounded: HttpExchange | undefined = undefined;
   /** Started in mid-stream, and no response has confirmed it yet. */
   #probation = false;
   /** Stream position of index 0 of the bytes being read. */
@@ -112,7 +113,7 @@ export class MessageFollower {
     this.sent.startMessage();
   }
 
-  #closeFirst(exchange: Http1Exchange, error: number): void {
+  #closeFirst(exchange: HttpExchange, error: number): void {
     const body = this.response.body;
     const delimited = body.kind !== BODY_UNTIL_CLOSE && body.kind !== BODY_UNKNOWN;
     if (!this.response.inBody || delimited || error !== 0) {
@@ -227,7 +228,7 @@ export class MessageFollower {
   /** A request starts. False when it cannot be followed. */
   #begin(position: number): boolean {
     if (this.queue.first !== undefined && !this.#mayPipeline()) return false;
-    const exchange = this.#shared.createExchange();
+    const exchange = this.#shared.http.createExchange();
     const role = this.request === this.received ? "server" : "client";
     exchange.reset(role, position, this.timeNs, this.pid, this.tid);
     this.queue.push(exchange);
@@ -267,14 +268,14 @@ export class MessageFollower {
   }
 
   #startBody(half: Half, head: Uint8Array): void {
-    if (half === this.response) this.#startResponseBody();
+    if (half === this.response) this.#startResponseBody(head);
     else if (this.#sending !== undefined) {
       fillRequest(this.#sending, this.#shared, head);
       this.#startRequestBody(this.#sending);
     }
   }
 
-  #startRequestBody(exchange: Http1Exchange): void {
+  #startRequestBody(exchange: HttpExchange): void {
     const head = this.#shared.head;
     const half = this.request;
     const kind = requestFraming(exchange, head);
@@ -288,24 +289,26 @@ export class MessageFollower {
     }
     if (kind === BODY_LENGTH) exchange.requestBodyBytes = head.contentLength;
     half.body.start(kind, head.contentLength, this.#shared.options.headBytesMax);
+    if (hasMessages(exchange)) half.body.messages = exchange.requestMessages;
     half.inBody = true;
     if (half.body.done) this.#endBody(half);
   }
 
-  #startResponseBody(): void {
+  #startResponseBody(bytes: Uint8Array): void {
     const exchange = this.queue.first;
     if (exchange === undefined) return;
     const head = this.#shared.head;
     const half = this.response;
     const kind = responseFraming(exchange, head);
     if (kind === INTERIM) return;
-    this.#noteResponseStart(exchange);
+    this.#noteResponseStart(exchange, bytes);
     if (kind === TUNNELLED) {
       this.#tunnel(exchange);
       return;
     }
     if (kind === BODY_UNKNOWN) this.pipelined = true;
     half.body.start(kind, head.contentLength, this.#shared.options.headBytesMax);
+    if (hasMessages(exchange)) half.body.messages = exchange.responseMessages;
     half.inBody = true;
     if (half.body.done) {
       if (kind !== BODY_NONE) exchange.responseBodyBytes = 0;
@@ -313,15 +316,15 @@ export class MessageFollower {
     }
   }
 
-  #noteResponseStart(exchange: Http1Exchange): void {
-    fillResponse(exchange, this.#shared);
+  #noteResponseStart(exchange: HttpExchange, head: Uint8Array): void {
+    fillResponse(exchange, this.#shared, head);
     exchange.responseStartNs = Math.max(this.response.headNs, exchange.startNs);
     exchange.responseTid = this.response.headTid;
     exchange.lastResponseNs = Math.max(this.timeNs, exchange.startNs);
     this.#probation = false;
   }
 
-  #tunnel(exchange: Http1Exchange): void {
+  #tunnel(exchange: HttpExchange): void {
     exchange.endNs = exchange.lastResponseNs;
     this.#finish(exchange);
     this.abandonAll("after_upgrade");
@@ -354,15 +357,18 @@ export class MessageFollower {
   }
 
   /** Hands out the first exchange, complete or failed. */
-  #finish(exchange: Http1Exchange): void {
+  #finish(exchange: HttpExchange): void {
     this.queue.shift();
     if (this.#sending === exchange) this.#sending = undefined;
     if (this.#unbounded === exchange) this.#unbounded = undefined;
     this.response.startMessage();
     this.roleKnown = true;
     this.doubtful = false;
+    if (exchange.grpcStatus < 0) {
+      exchange.grpcStatus = grpcWebStatus(exchange.responseMessages.trailers);
+    }
     this.#events.end(exchange);
-    this.#shared.recycle(exchange);
+    this.#shared.http.recycle(exchange);
   }
 
   /** `count` bytes that nobody saw. True when they are accounted for. */
@@ -409,12 +415,13 @@ export class MessageFollower {
   #cutResponseHead(): boolean {
     const half = this.response;
     const exchange = this.queue.first;
-    if (half.carryLength > 0) this.#parseHead(half, half.carry, 0, half.carryLength);
+    const bytes = half.carry;
+    if (half.carryLength > 0) this.#parseHead(half, bytes, 0, half.carryLength);
     const head = this.#shared.head;
     const usable = head.lineRead && head.status >= 200 && this.queue.count === 1;
     half.startMessage();
     if (exchange === undefined || !usable) return false;
-    this.#noteResponseStart(exchange);
+    this.#noteResponseStart(exchange, bytes);
     half.body.start(BODY_UNKNOWN, 0, 0);
     half.inBody = true;
     return true;
@@ -457,7 +464,7 @@ export class MessageFollower {
     if (exchange !== undefined && !exchange.known) {
       this.queue.removeLast();
       this.#events.abandon(exchange, reason);
-      this.#shared.recycle(exchange);
+      this.#shared.http.recycle(exchange);
     }
     this.mode = DRAIN;
     if (this.queue.first === undefined) this.startSeeking();
@@ -468,7 +475,7 @@ export class MessageFollower {
     while (exchange !== undefined) {
       this.queue.shift();
       this.#events.abandon(exchange, reason);
-      this.#shared.recycle(exchange);
+      this.#shared.http.recycle(exchange);
       exchange = this.queue.first;
     }
     this.startSeeking();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { HttpExchange } from "../http/exchange.ts";
+import { METHOD_CONNECT, METHOD_HEAD, METHOD_OTHER } from "../http/methods.ts";
+import { noteRequestField, noteResponseField } from "../http/notes.ts";
 import { BODY_CHUNKED, BODY_LENGTH, BODY_NONE, BODY_UNKNOWN, BODY_UNTIL_CLOSE } from "./body.ts";
-import type { Http1Exchange } from "./exchange.ts";
 import {
   ENCODING_ABSENT,
   ENCODING_CHUNKED,
@@ -9,21 +12,22 @@ import {
   LENGTH_INVALID,
   type WantedHeader,
 } from "./head.ts";
-import { METHOD_CONNECT, METHOD_HEAD, METHOD_OTHER } from "./methods.ts";
 import type { Http1Shared } from "./shared.ts";
 
 /** Results of `responseFraming` besides a BODY_ value: not the final response; no HTTP after it. */
 export const INTERIM = -1;
 export const TUNNELLED = -2;
 
+/** `HttpExchange.version` of HTTP/1.0. */
+const HTTP_1 = 10;
 const METHOD_ORIGINAL_MAX = 64;
 const decoder = new TextDecoder();
 
 /** Takes what a request's head says. `bytes` are those that `shared.head` parsed. */
-export function fillRequest(exchange: Http1Exchange, shared: Http1Shared, bytes: Uint8Array): void {
+export function fillRequest(exchange: HttpExchange, shared: Http1Shared, bytes: Uint8Array): void {
   const head = shared.head;
   exchange.known = true;
-  exchange.minor = head.minor;
+  exchange.version = HTTP_1 + head.minor;
   exchange.methodIndex = head.methodIndex;
   if (head.methodIndex === METHOD_OTHER) {
     const end = Math.min(head.methodEnd, head.methodStart + METHOD_ORIGINAL_MAX);
@@ -33,19 +37,28 @@ export function fillRequest(exchange: Http1Exchange, shared: Http1Shared, bytes:
     exchange.setAuthorityTarget(bytes, head.targetStart, head.targetEnd);
   } else exchange.setTarget(bytes, head.targetStart, head.targetEnd);
   if (exchange.authority === undefined && head.hostEnd > head.hostStart) {
-    exchange.authority = shared.authorities.find(bytes, head.hostStart, head.hostEnd);
+    exchange.authority = shared.http.authorities.find(bytes, head.hostStart, head.hostEnd);
   }
   if (head.traceparentEnd > head.traceparentStart) {
     exchange.setTraceparent(bytes, head.traceparentStart, head.traceparentEnd);
+  }
+  const { notes, notesEnd } = head;
+  for (let at = 0; at < notesEnd; at += 3) {
+    noteRequestField(exchange, notes[at] ?? 0, bytes, notes[at + 1] ?? 0, notes[at + 2] ?? 0);
   }
   if (shared.requestHeaders.length > 0) {
     keepHeaders(shared.requestHeaders, exchange.requestHeaders);
   }
 }
 
-export function fillResponse(exchange: Http1Exchange, shared: Http1Shared): void {
+/** The same for a final response's head. */
+export function fillResponse(exchange: HttpExchange, shared: Http1Shared, bytes: Uint8Array): void {
+  const { notes, notesEnd } = shared.head;
+  for (let at = 0; at < notesEnd; at += 3) {
+    noteResponseField(exchange, notes[at] ?? 0, bytes, notes[at + 1] ?? 0, notes[at + 2] ?? 0);
+  }
   exchange.status = shared.head.status;
-  exchange.minor = Math.min(exchange.minor, shared.head.minor);
+  exchange.version = Math.min(exchange.version, HTTP_1 + shared.head.minor);
   if (shared.responseHeaders.length > 0) {
     keepHeaders(shared.responseHeaders, exchange.responseHeaders);
   }
@@ -56,7 +69,7 @@ function keepHeaders(wanted: readonly WantedHeader[], kept: string[][]): void {
 }
 
 /** RFC 9112 section 6.3. BODY_UNKNOWN: the RFC says to refuse the request. */
-export function requestFraming(exchange: Http1Exchange, head: Head): number {
+export function requestFraming(exchange: HttpExchange, head: Head): number {
   // RFC 9110 section 9.3.6: content of CONNECT has no meaning, what follows is the tunnel's.
   if (exchange.methodIndex === METHOD_CONNECT) return BODY_NONE;
   if (head.transferEncoding !== ENCODING_ABSENT) {
@@ -68,7 +81,7 @@ export function requestFraming(exchange: Http1Exchange, head: Head): number {
 }
 
 /** RFC 9112 section 6.3. */
-export function responseFraming(exchange: Http1Exchange, head: Head): number {
+export function responseFraming(exchange: HttpExchange, head: Head): number {
   const status = head.status;
   if (status === 101) return TUNNELLED;
   if (status < 200) return INTERIM;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isTokenByte } from "./characters.ts";
-import { METHOD_OTHER, methodIndexOf } from "./methods.ts";
+import { isTokenByte } from "../http/characters.ts";
+import { FIELD_NONE, FieldNames } from "../http/fields.ts";
+import { METHOD_OTHER, methodIndexOf } from "../http/methods.ts";
 
 /** Results of `parseRequest` and `parseResponse` besides the offset after the head. */
 export const NEED_MORE = -1;
@@ -18,6 +19,8 @@ export const ENCODING_CHUNKED = 1;
 export const ENCODING_OTHER = 2;
 
 const METHOD_BYTES_MAX = 64;
+/** Fields of one head that are noted. */
+const NOTES_MAX = 24;
 const TAB = 9;
 const LF = 10;
 const CR = 13;
@@ -62,6 +65,11 @@ export class Head {
   traceparentStart = 0;
   /** `traceparentStart` when there is none or more than one. */
   traceparentEnd = 0;
+  /** Other fields that are looked at: FIELD_ code, start and end of the value, again and again. */
+  readonly notes: Int32Array = new Int32Array(3 * NOTES_MAX);
+  /** Numbers that `notes` holds. */
+  notesEnd = 0;
+  readonly #names = new FieldNames([], []);
   #hosts = 0;
   #traceparents = 0;
   #folded: "harmless" | "framing" = "harmless";
@@ -135,6 +143,7 @@ export class Head {
     this.hostEnd = 0;
     this.traceparentStart = 0;
     this.traceparentEnd = 0;
+    this.notesEnd = 0;
     this.#hosts = 0;
     this.#traceparents = 0;
     this.#folded = "harmless";
@@ -202,18 +211,24 @@ export class Head {
     while (end > start && isBlank(bytes[end - 1])) end--;
     this.#folded = "harmless";
     const length = nameEnd - name;
-    if (length === 4) {
-      if (equalsLowerCase(bytes, name, HOST)) this.#host(start, end);
-    } else if (length === 14) {
-      if (equalsLowerCase(bytes, name, CONTENT_LENGTH)) this.#contentLength(bytes, start, end);
-    } else if (length === 17) {
-      if (equalsLowerCase(bytes, name, TRANSFER_ENCODING)) this.#encoding(bytes, start, end);
+    if (length === 4 && equalsLowerCase(bytes, name, HOST)) this.#host(start, end);
+    else if (length === 14 && equalsLowerCase(bytes, name, CONTENT_LENGTH)) {
+      this.#contentLength(bytes, start, end);
+    } else if (length === 17 && equalsLowerCase(bytes, name, TRANSFER_ENCODING)) {
+      this.#encoding(bytes, start, end);
     } else if (length === 11 && equalsLowerCase(bytes, name, TRACEPARENT)) {
       this.#traceparents++;
       this.traceparentStart = start;
       this.traceparentEnd = this.#traceparents === 1 ? end : start;
-    }
+    } else this.#note(this.#names.find(bytes, name, nameEnd), start, end);
     if (wanted.length > 0) keepValue(wanted, bytes, { name, length, start, end });
+  }
+
+  #note(code: number, start: number, end: number): void {
+    if (code === FIELD_NONE || this.notesEnd === this.notes.length) return;
+    this.notes[this.notesEnd++] = code;
+    this.notes[this.notesEnd++] = start;
+    this.notes[this.notesEnd++] = end;
   }
 
   #host(start: number, end: number): void {

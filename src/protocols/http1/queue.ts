@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Http1Exchange } from "./exchange.ts";
+import type { HttpExchange } from "../http/exchange.ts";
 
 /** The open exchanges of a connection in the order of their requests. */
 export class ExchangeQueue {
-  first: Http1Exchange | undefined = undefined;
+  first: HttpExchange | undefined = undefined;
   count = 0;
-  #last: Http1Exchange | undefined = undefined;
+  #last: HttpExchange | undefined = undefined;
 
-  push(exchange: Http1Exchange): void {
+  push(exchange: HttpExchange): void {
     if (this.#last === undefined) this.first = exchange;
     else this.#last.next = exchange;
     this.#last = exchange;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ByteTable } from "./byte-table.ts";
+import { ByteTable } from "../http1/byte-table.ts";
 import { hexDigit, isDigit } from "./characters.ts";
 import { METHOD_NAMES, METHOD_OTHER } from "./methods.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ByteTable } from "./byte-table.ts";
+import { ByteTable } from "../http1/byte-table.ts";
 import { isDigit } from "./characters.ts";
 
 const COLON = 58;
@@ -14,13 +14,13 @@ export interface Authority {
   readonly bytes: Uint8Array;
   /** Without brackets. */
   readonly address: string;
-  /** The default of `http` when none was written. */
+  /** 0 when none was written: the scheme's default. */
   readonly port: number;
   /** Differs between authorities that are in use at one time. */
   readonly id: number;
 }
 
-const HTTP_PORT = 80;
+const NO_PORT = 0;
 /** A host name has at most 253 characters; more is not believed. */
 const AUTHORITY_BYTES_MAX = 300;
 
@@ -84,9 +84,9 @@ function parseAuthority(
 
 /** `[":" [1*DIGIT]]` */
 function parsePort(bytes: Uint8Array, start: number, end: number): number | undefined {
-  if (start >= end) return HTTP_PORT;
+  if (start >= end) return NO_PORT;
   if (bytes[start] !== COLON || end - start > 6) return undefined;
-  if (end - start === 1) return HTTP_PORT;
+  if (end - start === 1) return NO_PORT;
   let port = 0;
   for (let at = start + 1; at < end; at++) {
     const byte = bytes[at] ?? 0;

@@ -2,9 +2,15 @@
 import type { MeasurementSink, SpanSink } from "../../model/attribute.ts";
 import type { Exchange, Role, TraceContext } from "../../model/protocol.ts";
 import type { Authority } from "./authority.ts";
+import { AwsRequest, awsOperation } from "./aws.ts";
+import { MessageCounter } from "./message-counter.ts";
 import { METHOD_OTHER } from "./methods.ts";
+import type { Operation } from "./operation.ts";
 import type { Route } from "./route.ts";
-import type { Http1Shared } from "./shared.ts";
+import { CONTENT_CONNECT, CONTENT_OTHER, CONTENT_TRIPLE, rpcOperation } from "./rpc.ts";
+import { PRODUCT_NONE, searchOperation } from "./search.ts";
+import { AWS, CONNECT, DUBBO, GRPC, HTTP, SEARCH, type Semantics } from "./semantics.ts";
+import type { HttpShared } from "./shared.ts";
 import { describeDetails } from "./span.ts";
 import type { SummaryBlocks } from "./summary-cache.ts";
 import { readTraceparent } from "./traceparent.ts";
@@ -28,8 +34,8 @@ class TraceContextSlot implements TraceContext {
 }
 
 /** One request and its response. Pooled: `reset` makes it new. */
-export class Http1Exchange implements Exchange {
-  readonly shared: Http1Shared;
+export class HttpExchange implements Exchange {
+  readonly shared: HttpShared;
   role: Role = "server";
   requestPosition = 0;
   startNs = 0;
@@ -42,14 +48,14 @@ export class Http1Exchange implements Exchange {
   link: unknown = undefined;
 
   /** Next of its connection, in the order of the requests. */
-  next: Http1Exchange | undefined = undefined;
+  next: HttpExchange | undefined = undefined;
   /** The request line was read. */
   known = false;
   methodIndex: number = METHOD_OTHER;
   /** Of a method that is not known, else empty. */
   methodOriginal = "";
-  /** `HTTP/1.minor`, the lower one of request and response. */
-  minor = 1;
+  /** 10 times major plus minor: the lower one of request and response. */
+  version = 11;
   /** 0 until known */
   status = 0;
   /** Payload bytes, -1 when unknown or when there is no body. */
@@ -61,6 +67,25 @@ export class Http1Exchange implements Exchange {
   /** Time of the last bytes of the response, for one whose end is not known. */
   lastResponseNs = 0;
   https = false;
+
+  /** A CONTENT_ value: the request's media type, as far as it is one of RPC. */
+  content: number = CONTENT_OTHER;
+  /** The request has a field that only Dubbo's Triple sends. */
+  triple = false;
+  /** The request has Connect-Protocol-Version. */
+  connect = false;
+  /** Request fields exist that could not be read (HPACK): what is missing is not absent. */
+  incomplete = false;
+  /** gRPC status, -1 until known. */
+  grpcStatus = -1;
+  /** What the request's grpc-timeout allows; 0 without one. */
+  timeoutNs = 0;
+  /** Length-prefixed messages; not counted for what has none. */
+  readonly requestMessages: MessageCounter = new MessageCounter();
+  readonly responseMessages: MessageCounter = new MessageCounter();
+  /** A PRODUCT_ value: what the response, or the client's name, says it is. */
+  product: number = PRODUCT_NONE;
+  readonly aws: AwsRequest = new AwsRequest();
 
   target: Uint8Array = new Uint8Array(TARGET_BYTES);
   /** The path is `target[pathStart … pathEnd)`; empty for CONNECT. */
@@ -74,11 +99,13 @@ export class Http1Exchange implements Exchange {
 
   #route: Route | undefined = undefined;
   #routed = false;
+  #operation: Operation | undefined = undefined;
+  #semantics: Semantics | undefined = undefined;
   #blocks: SummaryBlocks | undefined = undefined;
   #hasTraceContext = false;
   readonly #traceContext = new TraceContextSlot();
 
-  constructor(shared: Http1Shared) {
+  constructor(shared: HttpShared) {
     this.shared = shared;
   }
 
@@ -101,7 +128,7 @@ export class Http1Exchange implements Exchange {
     this.known = false;
     this.methodIndex = METHOD_OTHER;
     this.methodOriginal = "";
-    this.minor = 1;
+    this.version = 11;
     this.status = 0;
     this.requestBodyBytes = -1;
     this.responseBodyBytes = -1;
@@ -109,12 +136,24 @@ export class Http1Exchange implements Exchange {
     this.authority = undefined;
     this.lastResponseNs = 0;
     this.https = false;
+    this.content = CONTENT_OTHER;
+    this.triple = false;
+    this.connect = false;
+    this.incomplete = false;
+    this.grpcStatus = -1;
+    this.timeoutNs = 0;
+    this.requestMessages.reset();
+    this.responseMessages.reset();
+    this.product = PRODUCT_NONE;
+    this.aws.reset();
     this.pathStart = 0;
     this.pathEnd = 0;
     this.queryStart = 0;
     this.targetEnd = 0;
     this.#route = undefined;
     this.#routed = false;
+    this.#operation = undefined;
+    this.#semantics = undefined;
     this.#blocks = undefined;
     this.#hasTraceContext = false;
     if (this.requestHeaders.length > 0) this.requestHeaders.length = 0;
@@ -162,6 +201,45 @@ export class Http1Exchange implements Exchange {
     const flags = readTraceparent(bytes, start, end, slot.traceId, slot.spanId);
     this.#hasTraceContext = flags >= 0;
     slot.sampled = (flags & 1) === 1;
+  }
+
+  /** Which conventions describe it. Asked for when all is known; the answer stays. */
+  get semantics(): Semantics {
+    this.#semantics ??= this.#findSemantics();
+    return this.#semantics;
+  }
+
+  /** The operation by those conventions; undefined where it is not known, and for plain HTTP. */
+  get operation(): Operation | undefined {
+    this.#semantics ??= this.#findSemantics();
+    return this.#operation;
+  }
+
+  #findSemantics(): Semantics {
+    const operations = this.shared.operations;
+    const rpc = this.#findRpc();
+    if (rpc !== HTTP) {
+      this.#operation = rpcOperation(this, operations);
+      return rpc;
+    }
+    if (this.aws.service !== "") {
+      this.#operation = awsOperation(this, operations);
+      if (this.#operation !== undefined) return AWS;
+    }
+    if (this.product !== PRODUCT_NONE) {
+      this.#operation = searchOperation(this, operations);
+      if (this.#operation !== undefined) return SEARCH;
+    }
+    return HTTP;
+  }
+
+  #findRpc(): Semantics {
+    const content = this.content;
+    if (content === CONTENT_CONNECT || this.connect) return CONNECT;
+    if (content === CONTENT_TRIPLE || (this.triple && content !== CONTENT_OTHER)) return DUBBO;
+    if (content !== CONTENT_OTHER) return GRPC;
+    // The request's media type is not known, but nothing else sends this trailer.
+    return this.incomplete && this.grpcStatus >= 0 ? GRPC : HTTP;
   }
 
   /** Undefined for clients and for paths that no route is guessed for. */

@@ -6,8 +6,6 @@ import {
   ATTR_HTTP_RESPONSE_STATUS_CODE,
   ATTR_HTTP_ROUTE,
   ATTR_NETWORK_PROTOCOL_VERSION,
-  ATTR_SERVER_ADDRESS,
-  ATTR_SERVER_PORT,
   ATTR_URL_FULL,
   ATTR_URL_PATH,
   ATTR_URL_QUERY,
@@ -30,9 +28,15 @@ import {
 } from "../../model/attribute.ts";
 import type { Role } from "../../model/protocol.ts";
 import type { Authority } from "./authority.ts";
-import type { Http1Exchange } from "./exchange.ts";
+import { describeAws, describeAwsDetails, measureAws } from "./aws.ts";
+import { describeAuthority } from "./describe-authority.ts";
+import type { HttpExchange } from "./exchange.ts";
 import { METHOD_CONNECT, METHOD_NAMES, METHOD_OTHER } from "./methods.ts";
+import type { Operation } from "./operation.ts";
 import type { Route } from "./route.ts";
+import { describeRpc, describeRpcDetails, measureRpc } from "./rpc.ts";
+import { describeSearch, measureSearch } from "./search.ts";
+import { AWS, HTTP, SEARCH, type Semantics } from "./semantics.ts";
 import { UrlWriter } from "./url.ts";
 
 const KEYS = {
@@ -42,8 +46,6 @@ const KEYS = {
   status: attributeKey(ATTR_HTTP_RESPONSE_STATUS_CODE),
   route: attributeKey(ATTR_HTTP_ROUTE),
   version: attributeKey(ATTR_NETWORK_PROTOCOL_VERSION),
-  serverAddress: attributeKey(ATTR_SERVER_ADDRESS),
-  serverPort: attributeKey(ATTR_SERVER_PORT),
   urlFull: attributeKey(ATTR_URL_FULL),
   urlPath: attributeKey(ATTR_URL_PATH),
   urlQuery: attributeKey(ATTR_URL_QUERY),
@@ -53,7 +55,11 @@ const KEYS = {
   responseBodySize: attributeKey(ATTR_HTTP_RESPONSE_BODY_SIZE),
 } as const;
 
-const VERSIONS: readonly string[] = ["1.0", "1.1"];
+const VERSIONS: readonly (readonly [number, string])[] = [
+  [10, "1.0"],
+  [11, "1.1"],
+  [20, "2"],
+];
 const url = new UrlWriter();
 
 /**
@@ -61,18 +67,42 @@ const url = new UrlWriter();
  */
 export interface Summary {
   readonly role: Role;
+  readonly semantics: Semantics;
+  /** Undefined for plain HTTP, and where it is not known. */
+  readonly operation: Operation | undefined;
   readonly methodIndex: number;
   readonly route: Route | undefined;
   readonly authority: Authority | undefined;
-  readonly minor: number;
+  /** 10 times major plus minor. */
+  readonly version: number;
   readonly status: number;
+  /** -1 when there is none. */
+  readonly grpcStatus: number;
   readonly https: boolean;
   /** `error.type` of an exchange that the connection's end cut short, else empty. */
   readonly failure: string;
+  /** A PRODUCT_ value. */
+  readonly product: number;
+}
+
+/** By the conventions that `summary.semantics` names. */
+export function describeSummary(summary: Summary, sink: SpanSink): void {
+  if (summary.semantics === HTTP) describeHttp(summary, sink);
+  else if (summary.semantics === SEARCH) describeSearch(summary, sink);
+  else if (summary.semantics === AWS) describeAws(summary, sink);
+  else describeRpc(summary, sink);
+}
+
+/** By the conventions that `summary.semantics` names. */
+export function measureSummary(summary: Summary, sink: MeasurementSink): void {
+  if (summary.semantics === HTTP) measureHttp(summary, sink);
+  else if (summary.semantics === SEARCH) measureSearch(summary, sink);
+  else if (summary.semantics === AWS) measureAws(summary, sink);
+  else measureRpc(summary, sink);
 }
 
 /** By the HTTP span conventions, https://opentelemetry.io/docs/specs/semconv/http/http-spans/ */
-export function describeSummary(summary: Summary, sink: SpanSink): void {
+function describeHttp(summary: Summary, sink: SpanSink): void {
   const server = summary.role === "server";
   const method = METHOD_NAMES[summary.methodIndex] ?? HTTP_REQUEST_METHOD_VALUE_OTHER;
   const route = summary.route;
@@ -90,7 +120,7 @@ export function describeSummary(summary: Summary, sink: SpanSink): void {
 }
 
 /** By the HTTP metric conventions, https://opentelemetry.io/docs/specs/semconv/http/http-metrics/ */
-export function measureSummary(summary: Summary, sink: MeasurementSink): void {
+function measureHttp(summary: Summary, sink: MeasurementSink): void {
   const server = summary.role === "server";
   sink.instrument(
     server ? METRIC_HTTP_SERVER_REQUEST_DURATION : METRIC_HTTP_CLIENT_REQUEST_DURATION,
@@ -106,29 +136,40 @@ export function measureSummary(summary: Summary, sink: MeasurementSink): void {
 }
 
 /** What only this span has. */
-export function describeDetails(exchange: Http1Exchange, sink: SpanSink): void {
-  if (exchange.methodOriginal !== "") sink.string(KEYS.methodOriginal, exchange.methodOriginal);
-  describeUrl(exchange, sink);
-  if (exchange.requestBodyBytes >= 0) sink.int(KEYS.requestBodySize, exchange.requestBodyBytes);
-  if (exchange.responseBodyBytes >= 0) sink.int(KEYS.responseBodySize, exchange.responseBodyBytes);
+export function describeDetails(exchange: HttpExchange, sink: SpanSink): void {
+  const { shared, semantics } = exchange;
+  const plain = semantics === HTTP;
+  if (plain || semantics === SEARCH) {
+    if (exchange.methodOriginal !== "") sink.string(KEYS.methodOriginal, exchange.methodOriginal);
+    describeUrl(exchange, sink);
+    if (exchange.requestBodyBytes >= 0) sink.int(KEYS.requestBodySize, exchange.requestBodyBytes);
+    if (exchange.responseBodyBytes >= 0) {
+      sink.int(KEYS.responseBodySize, exchange.responseBodyBytes);
+    }
+  } else if (semantics === AWS) describeAwsDetails(exchange, sink);
+  else describeRpcDetails(exchange, sink);
+  const http = plain || semantics === SEARCH || semantics === AWS;
   if (exchange.requestHeaders.length > 0) {
     describeUserAgent(exchange, sink);
-    describeHeaders(sink, exchange.shared.requestHeaderKeys, exchange.requestHeaders);
+    const keys = http ? shared.requestHeaderKeys : shared.rpcRequestHeaderKeys;
+    describeHeaders(sink, keys, exchange.requestHeaders);
   }
   if (exchange.responseHeaders.length > 0) {
-    describeHeaders(sink, exchange.shared.responseHeaderKeys, exchange.responseHeaders);
+    const keys = http ? shared.responseHeaderKeys : shared.rpcResponseHeaderKeys;
+    describeHeaders(sink, keys, exchange.responseHeaders);
   }
 }
 
 function versionOf(summary: Summary): string {
-  return VERSIONS[summary.minor] ?? `1.${summary.minor}`;
+  for (const [version, name] of VERSIONS) if (version === summary.version) return name;
+  return `1.${summary.version - 10}`;
 }
 
 function schemeOf(summary: Summary): string {
   return summary.https ? "https" : "http";
 }
 
-function describeUrl(exchange: Http1Exchange, sink: SpanSink): void {
+function describeUrl(exchange: HttpExchange, sink: SpanSink): void {
   if (exchange.methodIndex === METHOD_CONNECT) return;
   const target = exchange.target;
   const withQuery = exchange.shared.options.urlQuery && exchange.queryStart < exchange.targetEnd;
@@ -150,12 +191,6 @@ function describeUrl(exchange: Http1Exchange, sink: SpanSink): void {
   sink.bytes(KEYS.urlQuery, url.bytes, 0, url.length);
 }
 
-function describeAuthority(summary: Summary, sink: AttributeSink): void {
-  if (summary.authority === undefined) return;
-  sink.string(KEYS.serverAddress, summary.authority.address);
-  sink.int(KEYS.serverPort, summary.authority.port);
-}
-
 function describeStatus(summary: Summary, sink: AttributeSink): void {
   if (summary.status > 0) sink.int(KEYS.status, summary.status);
   if (summary.failure !== "") sink.string(KEYS.errorType, summary.failure);
@@ -168,7 +203,7 @@ function isError(summary: Summary): boolean {
 }
 
 /** A header value: given to those who ask for the header. */
-function describeUserAgent(exchange: Http1Exchange, sink: SpanSink): void {
+function describeUserAgent(exchange: HttpExchange, sink: SpanSink): void {
   const index = exchange.shared.options.requestHeaders.indexOf("user-agent");
   const value = exchange.requestHeaders[index]?.[0];
   if (value !== undefined) sink.string(KEYS.userAgent, value);
