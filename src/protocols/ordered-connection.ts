@@ -46,6 +46,8 @@ export interface Dialect {
   readonly requestBoundary: boolean;
   /** `yes` must be sure enough to tell the client from the server in mid-stream. */
   detectRequest(bytes: Uint8Array, start: number, end: number): Detection;
+  /** Where the server speaks first: could its first message start so? */
+  detectGreeting?(bytes: Uint8Array, start: number, end: number): Detection;
   /** Would these bytes, at a boundary, answer a request? Else they may come unasked. */
   answers(bytes: Uint8Array, start: number, end: number): boolean;
   /** Follow from here. `fromStart`: the connection's first request. */
@@ -56,6 +58,11 @@ export interface Dialect {
   /** `count` bytes that nobody saw. False when the boundary is lost with them. */
   requestHole(count: number): boolean;
   responseHole(count: number): boolean;
+  /**
+   * In place of `responseHole` for the bytes of a record that were not captured: its last ones may
+   * tell what became of the response.
+   */
+  responseRest?(record: DataRecord): boolean;
   /** No request after those that are complete is followed. */
   loseRequests(reason: LossReason): void;
   abandonAll(reason: LossReason): void;
@@ -151,6 +158,13 @@ export class OrderedConnection implements ConnectionParser {
     const { direction, bytes, start, captured } = record;
     const sawOther = direction === RECEIVED ? this.#sentEnd > 0 : this.#receivedEnd > 0;
     const first = record.position === 0 && !sawOther;
+    if (first && captured > 0) {
+      const greets = this.#dialect.detectGreeting?.(bytes, start, start + captured) ?? "no";
+      if (greets !== "no") {
+        this.#greeted(record);
+        return;
+      }
+    }
     const isRequestSide = !this.#roleKnown || direction === this.#requests;
     const looks = isRequestSide && captured > 0;
     const found = looks ? this.#dialect.detectRequest(bytes, start, start + captured) : "no";
@@ -166,6 +180,17 @@ export class OrderedConnection implements ConnectionParser {
       if (record.position === 0 && sawOther) this.#overlaps = true;
     }
     this.#events.lost("mid_stream");
+  }
+
+  #greeted(record: DataRecord): void {
+    const requests = record.direction === RECEIVED ? SENT : RECEIVED;
+    this.#requests = requests;
+    this.#mode = TRACK;
+    this.#probation = false;
+    if (requests === RECEIVED) this.#receivedEnd = 0;
+    else this.#sentEnd = 0;
+    this.#dialect.begin(requests === RECEIVED ? "server" : "client", true);
+    this.#feedResponse(record);
   }
 
   #isAnswered(record: DataRecord): boolean {
@@ -313,7 +338,7 @@ export class OrderedConnection implements ConnectionParser {
       this.#abandonAll("response_without_request");
     } else {
       const unseen = record.length - record.captured;
-      if (unseen > 0 && !this.#dialect.responseHole(unseen)) {
+      if (unseen > 0 && !this.#responseUnseen(record, unseen)) {
         this.#events.lost("gap");
         this.#abandonAll("gap");
       }
@@ -321,5 +346,9 @@ export class OrderedConnection implements ConnectionParser {
     if (this.#dialect.openCount >= before || this.#mode === SEEK) return;
     this.#probation = false;
     this.#roleKnown = true;
+  }
+
+  #responseUnseen(record: DataRecord, unseen: number): boolean {
+    return this.#dialect.responseRest?.(record) ?? this.#dialect.responseHole(unseen);
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Conversation } from "../testing.ts";
+import { Conversation, TEST_OPTIONS } from "../testing.ts";
 import { POSTGRESQL } from "./protocol.ts";
 
 function int32(value: number): string {
@@ -109,5 +109,17 @@ describe("PostgreSQL", () => {
     const idle = connected().received(message("E", "SFATAL\0C57P01\0\0")).close();
     assert.deepEqual(idle.names, []);
     assert.deepEqual(idle.observed.losses, ["response_without_request"]);
+  });
+
+  it("keeps literals only if raw statements are wanted", () => {
+    const texts = (rawStatements: boolean): readonly unknown[] => {
+      const talk = new Conversation(POSTGRESQL, { ...TEST_OPTIONS, rawStatements });
+      talk.sent(`${int32(21)}${int32(196608)}user\0tester\0\0`);
+      talk.received(message("R", int32(0)) + READY).sent(query("SELECT 'x'"));
+      talk.received(message("C", "SELECT 1\0") + READY).close();
+      return talk.observed.ended.map(({ attributes }) => attributes["db.query.text"]);
+    };
+    assert.deepEqual(texts(false), ["SELECT ?"]);
+    assert.deepEqual(texts(true), ["SELECT 'x'"]);
   });
 });

@@ -6,6 +6,8 @@ import type {
   LossReason,
   Role,
 } from "../../model/protocol.ts";
+import { Names } from "../database/names.ts";
+import type { Statement } from "../database/statement.ts";
 import {
   BOUNDARY_LOST,
   type Dialect,
@@ -26,7 +28,6 @@ import {
 } from "./detect.ts";
 import { EXTENDED, type PostgresqlExchange, SIMPLE } from "./exchange.ts";
 import { readDatabase, readName, stringEnd } from "./fields.ts";
-import { StatementNames } from "./names.ts";
 import { MessageReader } from "./reader.ts";
 import { Results } from "./results.ts";
 import type { PostgresqlShared } from "./shared.ts";
@@ -50,9 +51,8 @@ export class PostgresqlDialect implements Dialect {
   readonly #requests: MessageReader;
   readonly #replies: MessageReader;
   readonly #results: Results;
-  readonly #statements = new StatementNames();
-  readonly #portals = new StatementNames();
-  #role: Role = "server";
+  readonly #statements = new Names<string, Statement>();
+  readonly #portals = new Names<string, Statement>();
   #namespace = "";
   #record: DataRecord | undefined = undefined;
   #outcome: Outcome = TAKEN;
@@ -108,8 +108,7 @@ export class PostgresqlDialect implements Dialect {
     return this.#encryptionAsked === 0 && this.#results.answers(bytes[start] ?? 0);
   }
 
-  begin(role: Role, fromStart: boolean): void {
-    this.#role = role;
+  begin(_role: Role, fromStart: boolean): void {
     this.#requests.reset();
     this.#replies.reset();
     this.#encryptionAsked = 0;
@@ -213,11 +212,11 @@ export class PostgresqlDialect implements Dialect {
       return;
     }
     if (type === SYNC) return;
-    const exchange = this.#shared.createExchange();
+    const { direction, timeNs: startNs, pid, tid } = record;
     const position = record.position + offset - record.start;
-    exchange.reset(this.#role, position, record.timeNs, record.pid, record.tid);
-    exchange.kind = isQuery ? SIMPLE : EXTENDED;
-    exchange.namespace = this.#namespace;
+    const exchange = this.#shared.pool.take({ direction, position, startNs, pid, tid });
+    exchange.details.state.kind = isQuery ? SIMPLE : EXTENDED;
+    exchange.details.namespace = this.#namespace;
     this.#sending = exchange;
     this.#unit = isQuery ? undefined : exchange;
     this.#results.push(exchange);
@@ -244,7 +243,7 @@ export class PostgresqlDialect implements Dialect {
     exchange.requestEndNs = record.timeNs;
     if (type === QUERY) {
       const stop = stringEnd(bytes, start, end);
-      exchange.statement = this.#shared.statements.find(bytes, start, stop);
+      exchange.details.statement = this.#shared.statements.find(bytes, start, stop);
     } else if (type === PARSE) this.#parsed(exchange, { bytes, start, end });
     else if (type === BIND) this.#bound(exchange, { bytes, start, end });
     else if (type === EXECUTE) this.#executed(exchange, { bytes, start, end });
@@ -256,7 +255,7 @@ export class PostgresqlDialect implements Dialect {
     const stop = stringEnd(bytes, nameEnd + 1, end);
     const statement = this.#shared.statements.find(bytes, Math.min(nameEnd + 1, stop), stop);
     this.#statements.set(readName(bytes, start, nameEnd), statement);
-    exchange.statement = statement;
+    exchange.details.statement = statement;
   }
 
   #bound(exchange: PostgresqlExchange, body: Body): void {
@@ -265,14 +264,14 @@ export class PostgresqlDialect implements Dialect {
     const nameEnd = stringEnd(bytes, portalEnd + 1, end);
     const statement = this.#statements.find(readName(bytes, portalEnd + 1, nameEnd));
     this.#portals.set(readName(bytes, start, portalEnd), statement);
-    if (statement !== undefined) exchange.statement = statement;
+    if (statement !== undefined) exchange.details.statement = statement;
   }
 
   #executed(exchange: PostgresqlExchange, body: Body): void {
     const { bytes, start, end } = body;
     const statement = this.#portals.find(readName(bytes, start, stringEnd(bytes, start, end)));
-    if (statement !== undefined) exchange.statement = statement;
-    exchange.executed = true;
+    if (statement !== undefined) exchange.details.statement = statement;
+    exchange.details.state.executed = true;
     this.#unit = undefined;
   }
 

@@ -6,6 +6,7 @@ import type {
   Protocol,
 } from "../../model/protocol.ts";
 import { OrderedConnection } from "../ordered-connection.ts";
+import { perService } from "../per-service.ts";
 import { detect } from "./detect.ts";
 import { PostgresqlDialect } from "./dialect.ts";
 import { PostgresqlShared } from "./shared.ts";
@@ -13,16 +14,10 @@ import { PostgresqlShared } from "./shared.ts";
 /** WIRE_PROTOCOL_POSTGRESQL of bpf/include/wire.h */
 const WIRE_PROTOCOL_POSTGRESQL = 3;
 
-/** Tables of one service live as long as the options object that its connections are given. */
-const sharedByOptions = new WeakMap<ParserOptions, PostgresqlShared>();
+const sharedOf = perService((options) => new PostgresqlShared(options));
 
 function createParser(options: ParserOptions, events: ExchangeEvents): ConnectionParser {
-  let shared = sharedByOptions.get(options);
-  if (shared === undefined) {
-    shared = new PostgresqlShared(options);
-    sharedByOptions.set(options, shared);
-  }
-  return new OrderedConnection(new PostgresqlDialect(shared, events), events);
+  return new OrderedConnection(new PostgresqlDialect(sharedOf(options), events), events);
 }
 
 export const POSTGRESQL: Protocol = {

@@ -61,14 +61,14 @@ export class Results {
 
   #isOpenGroup(): boolean {
     const last = this.#owed.last;
-    return last !== undefined && last !== "sync" && last.kind === EXTENDED;
+    return last !== undefined && last !== "sync" && last.details.state.kind === EXTENDED;
   }
 
   /** The next request message starts another request. */
   get isSynced(): boolean {
     const last = this.#owed.last;
     if (this.#copying) return false;
-    return last === undefined || last === "sync" || last.kind === SIMPLE;
+    return last === undefined || last === "sync" || last.details.state.kind === SIMPLE;
   }
 
   answers(type: number): boolean {
@@ -84,7 +84,7 @@ export class Results {
 
   push(exchange: PostgresqlExchange): void {
     this.#owed.push(exchange);
-    if (exchange.kind === SIMPLE) this.#groups++;
+    if (exchange.details.state.kind === SIMPLE) this.#groups++;
   }
 
   sync(): void {
@@ -99,7 +99,7 @@ export class Results {
   takeBack(exchange: PostgresqlExchange, reason: LossReason): void {
     if (this.#owed.last !== exchange) return;
     this.#owed.pop();
-    if (exchange.kind === SIMPLE) this.#groups--;
+    if (exchange.details.state.kind === SIMPLE) this.#groups--;
     this.#abandon(exchange, reason);
   }
 
@@ -135,15 +135,16 @@ export class Results {
 
   #isExtended(): boolean {
     const front = this.#owed.first;
-    return front !== undefined && front !== "sync" && front.kind === EXTENDED;
+    return front !== undefined && front !== "sync" && front.details.state.kind === EXTENDED;
   }
 
   #completed(type: number, body: Body, timeNs: number): Outcome {
     const front = this.#owed.first;
     if (front === undefined || front === "sync") return UNASKED;
-    if (type === COMMAND_COMPLETE) front.rows = readReturnedRows(body.bytes, body.start, body.end);
-    if (front.kind === SIMPLE) return TAKEN;
-    if (!front.executed) return UNASKED;
+    if (type === COMMAND_COMPLETE)
+      front.details.rows = readReturnedRows(body.bytes, body.start, body.end);
+    if (front.details.state.kind === SIMPLE) return TAKEN;
+    if (!front.details.state.executed) return UNASKED;
     this.#finish(front, timeNs);
     return TAKEN;
   }
@@ -155,8 +156,8 @@ export class Results {
       this.#events.lost("response_without_request");
       return;
     }
-    front.status = readSqlstate(body.bytes, body.start, body.end);
-    if (front.kind === SIMPLE) return;
+    front.details.status = readSqlstate(body.bytes, body.start, body.end);
+    if (front.details.state.kind === SIMPLE) return;
     this.#finish(front, timeNs);
     this.#skipping = true;
   }
@@ -174,13 +175,13 @@ export class Results {
         this.#skipping = false;
         return TAKEN;
       }
-      if (front.kind === SIMPLE) {
+      if (front.details.state.kind === SIMPLE) {
         this.#finish(front, timeNs);
         return TAKEN;
       }
-      if (front.executed && !this.#skipping) return UNASKED;
-      if (front.executed) {
-        front.failure = SKIPPED;
+      if (front.details.state.executed && !this.#skipping) return UNASKED;
+      if (front.details.state.executed) {
+        front.errorType = SKIPPED;
         this.#finish(front, timeNs);
       } else {
         this.#owed.shift();
@@ -193,14 +194,14 @@ export class Results {
   #finish(exchange: PostgresqlExchange, timeNs: number): void {
     exchange.endNs = timeNs;
     this.#owed.shift();
-    if (exchange.kind === SIMPLE) this.#groups--;
+    if (exchange.details.state.kind === SIMPLE) this.#groups--;
     this.#events.end(exchange);
-    this.#shared.recycle(exchange);
+    this.#shared.pool.give(exchange);
   }
 
   #abandon(exchange: PostgresqlExchange, reason: LossReason): void {
     this.#events.abandon(exchange, reason);
-    this.#shared.recycle(exchange);
+    this.#shared.pool.give(exchange);
   }
 
   abandonAll(reason: LossReason): void {
@@ -216,12 +217,12 @@ export class Results {
       if (next === "sync") {
         this.#owed.shift();
         this.#groups--;
-      } else if (next.kind === EXTENDED && !next.executed) {
+      } else if (next.details.state.kind === EXTENDED && !next.details.state.executed) {
         this.#owed.shift();
         this.#abandon(next, "no_operation");
       } else {
         // An error that came with the connection's end, such as 57P01, says more.
-        if (next.status === "") next.failure = failureName(error);
+        if (next.details.status === "") next.errorType = failureName(error);
         this.#finish(next, timeNs);
       }
     }

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ParserOptions } from "../../model/protocol.ts";
-import { PostgresqlExchange } from "./exchange.ts";
-import { StatementTable } from "./statements.ts";
-
-const POOL_MAX = 4096;
+import type { DatabasePool } from "../database/exchange.ts";
+import { StatementTable } from "../database/statement-table.ts";
+import { ExchangePool } from "../pooled-exchange.ts";
+import { POSTGRESQL_DIALECT } from "../sql/dialects.ts";
+import { summarizeSql } from "../sql/sql.ts";
+import { DESCRIPTION, type PostgresqlState } from "./exchange.ts";
 
 /** What the connections of one service have in common. */
 export class PostgresqlShared {
   readonly options: ParserOptions;
-  readonly statements: StatementTable = new StatementTable();
-  readonly #pool: PostgresqlExchange[] = [];
+  readonly statements: StatementTable;
+  readonly pool: DatabasePool<PostgresqlState> = new ExchangePool(DESCRIPTION);
 
   constructor(options: ParserOptions) {
     this.options = options;
-  }
-
-  createExchange(): PostgresqlExchange {
-    return this.#pool.pop() ?? new PostgresqlExchange();
-  }
-
-  recycle(exchange: PostgresqlExchange): void {
-    exchange.link = undefined;
-    if (this.#pool.length < POOL_MAX) this.#pool.push(exchange);
+    const raw = options.rawStatements;
+    this.statements = new StatementTable((text) => summarizeSql(text, POSTGRESQL_DIALECT, raw));
   }
 }

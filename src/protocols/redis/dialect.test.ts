@@ -83,4 +83,16 @@ describe("Redis", () => {
     const texts = talk.observed.ended.map(({ attributes }) => attributes["db.query.text"]);
     assert.deepEqual(texts, ["config SET ? ?", "_OTHER ?"]);
   });
+
+  it("keeps keys and values only if raw statements are wanted", () => {
+    const commands =
+      "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nv1\r\nGET k\r\n*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$2\r\nme\r\n";
+    const texts = (rawStatements: boolean): readonly unknown[] => {
+      const talk = new Conversation(REDIS, { ...TEST_OPTIONS, rawStatements });
+      talk.sent(commands).received("+OK\r\n+v1\r\n+OK\r\n").close();
+      return talk.observed.ended.map(({ attributes }) => attributes["db.query.text"]);
+    };
+    assert.deepEqual(texts(false), ["SET ? ?", "GET ?", "CLIENT SETNAME ?"]);
+    assert.deepEqual(texts(true), ["SET k v1", "GET k", "CLIENT SETNAME me"]);
+  });
 });

@@ -7,6 +7,7 @@ import type {
   ParserOptions,
   Role,
 } from "../../model/protocol.ts";
+import type { DatabasePool } from "../database/exchange.ts";
 import { Fifo } from "../fifo.ts";
 import { failureName } from "../http1/errno.ts";
 import {
@@ -19,6 +20,7 @@ import {
   TOO_MANY,
   UNASKED,
 } from "../ordered-connection.ts";
+import { ExchangePool } from "../pooled-exchange.ts";
 import {
   CLIENT,
   HELLO,
@@ -30,11 +32,22 @@ import {
   UNSUBSCRIBE,
 } from "./commands.ts";
 import { detect } from "./detect.ts";
-import { RedisExchange } from "./exchange.ts";
-import { ARRAY, BULK_ERROR, ERROR, PUSH, type RespHandler, RespReader } from "./reader.ts";
-import { type Command, CommandTable, toWord } from "./statements.ts";
+import { DESCRIPTION, type RedisExchange, type RedisState } from "./exchange.ts";
+import {
+  ARRAY,
+  BULK_ERROR,
+  ERROR,
+  PUSH,
+  type RespHandler,
+  RespReader,
+  type RespShown,
+  SHOWN_FEW,
+} from "./reader.ts";
+import { ARGUMENTS_SHOWN, type Command, CommandTable, toWord } from "./statements.ts";
 
-const POOL_MAX = 4096;
+/** With `rawStatements`. */
+const SHOWN_RAW: RespShown = { elements: ARGUMENTS_SHOWN + 2, bytes: 512 };
+const decoder = new TextDecoder();
 const DATABASE_DIGITS_MAX = 5;
 const MESSAGES: ReadonlySet<string> = new Set(["message", "pmessage", "smessage"]);
 
@@ -42,19 +55,10 @@ const MESSAGES: ReadonlySet<string> = new Set(["message", "pmessage", "smessage"
 export class RedisShared {
   readonly options: ParserOptions;
   readonly commands: CommandTable = new CommandTable();
-  readonly #pool: RedisExchange[] = [];
+  readonly pool: DatabasePool<RedisState> = new ExchangePool(DESCRIPTION);
 
   constructor(options: ParserOptions) {
     this.options = options;
-  }
-
-  createExchange(): RedisExchange {
-    return this.#pool.pop() ?? new RedisExchange();
-  }
-
-  recycle(exchange: RedisExchange): void {
-    exchange.link = undefined;
-    if (this.#pool.length < POOL_MAX) this.#pool.push(exchange);
   }
 }
 
@@ -65,7 +69,6 @@ export class RedisDialect implements Dialect {
   readonly #open = new Fifo<RedisExchange>();
   readonly #requests: RespReader;
   readonly #replies: RespReader;
-  #role: Role = "server";
   #namespace = "";
   /** A SUBSCRIBE was seen: in RESP2 messages come as arrays then. */
   #subscribed = false;
@@ -75,6 +78,8 @@ export class RedisDialect implements Dialect {
   #sending: RedisExchange | undefined = undefined;
   #command: Command | undefined = undefined;
   #count = 0;
+  /** Arguments as they are, if that is wanted. */
+  readonly #raw: string[] = [];
   /** First element of the reply that is being read. */
   #kind = "";
   /** The last request was one after which nothing can be paired. */
@@ -83,7 +88,8 @@ export class RedisDialect implements Dialect {
   constructor(shared: RedisShared, events: ExchangeEvents) {
     this.#shared = shared;
     this.#events = events;
-    this.#requests = new RespReader(this.#requestHandler(), true);
+    const shown = shared.options.rawStatements ? SHOWN_RAW : SHOWN_FEW;
+    this.#requests = new RespReader(this.#requestHandler(), true, shown);
     this.#replies = new RespReader(this.#replyHandler(), false);
   }
 
@@ -108,8 +114,7 @@ export class RedisDialect implements Dialect {
     return type !== PUSH && !(this.#subscribed && type === ARRAY);
   }
 
-  begin(role: Role, fromStart: boolean): void {
-    this.#role = role;
+  begin(_role: Role, fromStart: boolean): void {
     this.#requests.reset();
     this.#replies.reset();
     this.#ending = false;
@@ -167,16 +172,16 @@ export class RedisDialect implements Dialect {
 
   #abandon(exchange: RedisExchange, reason: LossReason): void {
     this.#events.abandon(exchange, reason);
-    this.#shared.recycle(exchange);
+    this.#shared.pool.give(exchange);
   }
 
   close(timeNs: number, error: number): void {
     this.loseRequests("malformed");
     for (let next = this.#open.shift(); next !== undefined; next = this.#open.shift()) {
       next.endNs = timeNs;
-      next.failure = failureName(error);
+      next.errorType = failureName(error);
       this.#events.end(next);
-      this.#shared.recycle(next);
+      this.#shared.pool.give(next);
     }
     this.#requests.reset();
     this.#replies.reset();
@@ -203,10 +208,11 @@ export class RedisDialect implements Dialect {
       this.#outcome = this.#ending ? BOUNDARY_LOST : TOO_MANY;
       return;
     }
-    const exchange = this.#shared.createExchange();
+    const { direction, timeNs: startNs, pid, tid } = record;
     const position = record.position + offset - record.start;
-    exchange.reset(this.#role, position, record.timeNs, record.pid, record.tid);
+    const exchange = this.#shared.pool.take({ direction, position, startNs, pid, tid });
     this.#count = 0;
+    this.#raw.length = 0;
     this.#command = undefined;
     this.#sending = exchange;
     this.#open.push(exchange);
@@ -218,11 +224,15 @@ export class RedisDialect implements Dialect {
     if (exchange === undefined) return;
     if (index === 0) {
       this.#command = this.#shared.commands.find(kept, 0, length);
-      exchange.repliesLeft = 1;
+      exchange.details.state.repliesLeft = 1;
       return;
     }
     const command = this.#command;
     if (command === undefined) return;
+    const isWord = index === 1 && command.isContainer;
+    if (!isWord && this.#shared.options.rawStatements && this.#raw.length < ARGUMENTS_SHOWN) {
+      this.#raw.push(decoder.decode(kept.subarray(0, length)));
+    }
     if (index === 1) {
       if (command.effect === SELECT) this.#select(exchange, toWord(kept, 0, length));
       else if (command.isContainer) {
@@ -237,7 +247,7 @@ export class RedisDialect implements Dialect {
   }
 
   #select(exchange: RedisExchange, database: string): void {
-    exchange.namespaceBefore = this.#namespace;
+    exchange.details.state.namespaceBefore = this.#namespace;
     const isNumber = database.length <= DATABASE_DIGITS_MAX && /^\d+$/.test(database);
     this.#namespace = isNumber ? database : "";
   }
@@ -268,9 +278,14 @@ export class RedisDialect implements Dialect {
       return;
     }
     exchange.requestEndNs = record.timeNs;
-    exchange.statement = command.statement(this.#count - 1);
+    const count = this.#count - 1;
+    const isRaw = this.#shared.options.rawStatements;
+    exchange.details.statement = isRaw
+      ? command.rawStatement(this.#raw, count)
+      : command.statement(count);
+    exchange.details.state.effect = command.effect;
     this.#apply(command, exchange);
-    exchange.namespace = this.#namespace;
+    exchange.details.namespace = this.#namespace;
     if (this.#ending && command.effect === CLIENT) this.#outcome = OVER;
   }
 
@@ -278,8 +293,9 @@ export class RedisDialect implements Dialect {
     const { effect } = command;
     if (effect === SUBSCRIBE) {
       this.#subscribed = true;
-      exchange.repliesLeft = Math.max(1, this.#count - 1);
-    } else if (effect === UNSUBSCRIBE) exchange.repliesLeft = Math.max(1, this.#count - 1);
+      exchange.details.state.repliesLeft = Math.max(1, this.#count - 1);
+    } else if (effect === UNSUBSCRIBE)
+      exchange.details.state.repliesLeft = Math.max(1, this.#count - 1);
     else if (effect === STREAMING) this.#ending = true;
     else if (effect === RESET) {
       this.#namespace = "0";
@@ -319,8 +335,9 @@ export class RedisDialect implements Dialect {
       return;
     }
     if (type === ERROR || type === BULK_ERROR) {
-      front.status = errorPrefix(kept, length);
-      if (front.namespaceBefore !== "") this.#namespace = front.namespaceBefore;
+      front.details.status = errorPrefix(kept, length);
+      if (front.details.state.namespaceBefore !== "")
+        this.#namespace = front.details.state.namespaceBefore;
     }
     this.#finish(front);
   }
@@ -339,7 +356,7 @@ export class RedisDialect implements Dialect {
   }
 
   #effect(exchange: RedisExchange): number {
-    return exchange.statement.effect;
+    return exchange.details.state.effect;
   }
 
   /** Only a confirmation is a reply. */
@@ -347,14 +364,14 @@ export class RedisDialect implements Dialect {
     if (front === undefined || front === this.#sending) return;
     const effect = this.#effect(front);
     if (effect !== SUBSCRIBE && effect !== UNSUBSCRIBE) return;
-    if (front.statement.operation.toLowerCase() !== this.#kind) return;
+    if (front.details.statement.facts.operation.toLowerCase() !== this.#kind) return;
     const record = this.#record;
     if (front.responseStartNs === 0 && record !== undefined) {
       front.responseStartNs = record.timeNs;
       front.responseTid = record.tid;
     }
-    front.repliesLeft--;
-    if (front.repliesLeft === 0) this.#finish(front);
+    front.details.state.repliesLeft--;
+    if (front.details.state.repliesLeft === 0) this.#finish(front);
   }
 
   #finish(exchange: RedisExchange): void {
@@ -362,7 +379,7 @@ export class RedisDialect implements Dialect {
     if (record !== undefined) exchange.endNs = record.timeNs;
     this.#open.shift();
     this.#events.end(exchange);
-    this.#shared.recycle(exchange);
+    this.#shared.pool.give(exchange);
     if (this.#ending && this.#open.count === 0) this.#outcome = OVER;
   }
 }

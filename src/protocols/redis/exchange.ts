@@ -1,59 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { MeasurementSink, SpanSink } from "../../model/attribute.ts";
-import type { Exchange, Role } from "../../model/protocol.ts";
-import { type Statement, UNKNOWN_STATEMENT } from "./statements.ts";
+import { DB_SYSTEM_NAME_VALUE_REDIS } from "@opentelemetry/semantic-conventions/incubating";
+import {
+  type DatabaseDetails,
+  type DatabaseExchange,
+  describeDatabase,
+} from "../database/exchange.ts";
+import type { Description } from "../pooled-exchange.ts";
+import { PLAIN } from "./commands.ts";
 
-/** One command and its reply. Pooled: `reset` makes it new. */
-export class RedisExchange implements Exchange {
-  role: Role = "server";
-  requestPosition = 0;
-  startNs = 0;
-  requestEndNs = 0;
-  responseStartNs = 0;
-  endNs = 0;
-  requestTid = 0;
-  responseTid = 0;
-  pid = 0;
-  readonly traceContext: undefined = undefined;
-  link: unknown = undefined;
-
-  statement: Statement = UNKNOWN_STATEMENT;
-  /** Of the database, empty when it is not known. */
-  namespace = "";
+export interface RedisState {
   /** What the namespace was before a SELECT. */
-  namespaceBefore = "";
+  namespaceBefore: string;
   /** Replies that are still to come: more than one for subscriptions to several channels. */
-  repliesLeft = 1;
-  /** The error's prefix, such as WRONGTYPE; else empty. */
-  status = "";
-  /** `error.type` of an exchange that the connection's end cut short, else empty. */
-  failure = "";
-
-  reset(role: Role, position: number, timeNs: number, pid: number, tid: number): void {
-    this.role = role;
-    this.requestPosition = position;
-    this.startNs = timeNs;
-    this.requestEndNs = 0;
-    this.responseStartNs = 0;
-    this.endNs = 0;
-    this.requestTid = tid;
-    this.responseTid = 0;
-    this.pid = pid;
-    this.link = undefined;
-    this.statement = UNKNOWN_STATEMENT;
-    this.namespace = "";
-    this.namespaceBefore = "";
-    this.repliesLeft = 1;
-    this.status = "";
-    this.failure = "";
-  }
-
-  describe(sink: SpanSink): void {
-    sink.block(this.statement.blocks(this).span);
-  }
-
-  measure(sink: MeasurementSink): void {
-    // The conventions measure what clients see only.
-    if (this.role === "client") sink.block(this.statement.blocks(this).measurement);
-  }
+  repliesLeft: number;
+  /** Of the command, see commands.ts. */
+  effect: number;
 }
+
+/** One command and its reply. */
+export type RedisExchange = DatabaseExchange<RedisState>;
+
+/** By https://opentelemetry.io/docs/specs/semconv/db/redis/: the name has no `db.namespace`. */
+export const DESCRIPTION: Description<DatabaseDetails<RedisState>> = describeDatabase({
+  system: DB_SYSTEM_NAME_VALUE_REDIS,
+  createState: () => ({ namespaceBefore: "", repliesLeft: 1, effect: PLAIN }),
+  resetState: (state) => {
+    state.namespaceBefore = "";
+    state.repliesLeft = 1;
+    state.effect = PLAIN;
+  },
+});

@@ -6,7 +6,7 @@ export interface RespHandler {
   started(type: number, offset: number): void;
   /** A top-level aggregate's count of elements. */
   counted(count: number): void;
-  /** One of the first elements of an aggregate; `kept.length` bytes of it at most. */
+  /** One of the first elements of an aggregate; the first bytes of it. */
   element(index: number, kept: Uint8Array, keptLength: number): void;
   /** The message is whole. The line of a simple string or error, or of an inline command, is kept. */
   ended(type: number, kept: Uint8Array, keptLength: number): void;
@@ -32,9 +32,15 @@ const ELEMENTS_MAX = 2 ** 31;
 const DEPTH_MAX = 32;
 const HEADER_BYTES_MAX = 32;
 const LINE_BYTES_MAX = 64 * 1024;
-const KEPT_BYTES = 64;
-/** Elements of a top-level aggregate that the handler is shown. */
-const SHOWN = 3;
+/** What the handler is shown of a message. */
+export interface RespShown {
+  /** Elements of a top-level aggregate. */
+  readonly elements: number;
+  /** Of each. */
+  readonly bytes: number;
+}
+/** Enough to know what a command does. */
+export const SHOWN_FEW: RespShown = { elements: 3, bytes: 64 };
 const NOTHING = new Uint8Array(0);
 
 /** Simple types: the whole value is the line. `+ - : _ # , (` */
@@ -65,9 +71,12 @@ export class RespReader {
   #attributes = 0;
   #index = 0;
 
-  constructor(handler: RespHandler, isRequest: boolean) {
+  readonly #shown: RespShown;
+
+  constructor(handler: RespHandler, isRequest: boolean, shown: RespShown = SHOWN_FEW) {
     this.#handler = handler;
     this.#isRequest = isRequest;
+    this.#shown = shown;
   }
 
   get atBoundary(): boolean {
@@ -139,7 +148,7 @@ export class RespReader {
     this.#lineBytes = 0;
     this.#keptLength = 0;
     this.#afterCr = false;
-    if (this.#kept.length === 0) this.#kept = new Uint8Array(KEPT_BYTES);
+    if (this.#kept.length === 0) this.#kept = new Uint8Array(this.#shown.bytes);
   }
 
   #readLine(bytes: Uint8Array, start: number, end: number): number {
@@ -155,7 +164,7 @@ export class RespReader {
       }
       if (this.#afterCr) return -1;
       if (byte === CR) this.#afterCr = true;
-      else if (length < KEPT_BYTES) kept[length++] = byte;
+      else if (length < this.#shown.bytes) kept[length++] = byte;
     }
     this.#keptLength = length;
     this.#lineBytes += at - start;
@@ -222,8 +231,9 @@ export class RespReader {
     const taken = Math.min(before, end - at);
     const rest = before - taken;
     const length = this.#keptLength;
-    if (length < KEPT_BYTES && this.#isShown()) {
-      const count = Math.min(taken, before - 2, KEPT_BYTES - length);
+    const max = this.#shown.bytes;
+    if (length < max && this.#isShown()) {
+      const count = Math.min(taken, before - 2, max - length);
       for (let index = 0; index < count; index++)
         this.#kept[length + index] = bytes[at + index] ?? 0;
       if (count > 0) this.#keptLength = length + count;
@@ -236,13 +246,13 @@ export class RespReader {
   }
 
   #isShown(): boolean {
-    return this.#left.length <= 1 && this.#index < SHOWN;
+    return this.#left.length <= 1 && this.#index < this.#shown.elements;
   }
 
   #elementEnd(): void {
     const left = this.#left;
     if (left.length === 1 && (this.#attributes & 1) === 0) {
-      if (this.#index < SHOWN) {
+      if (this.#index < this.#shown.elements) {
         this.#handler.element(this.#index, this.#kept, this.#keptLength);
       }
       this.#index++;

@@ -1,77 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type MeasurementSink, SharedBlock, type SpanSink } from "../../model/attribute.ts";
-import type { Role } from "../../model/protocol.ts";
+import { createStatement, type Statement } from "../database/statement.ts";
 import { ByteTable } from "../http1/byte-table.ts";
-import { effectOf, isContainer, isKnown, PLAIN } from "./commands.ts";
-import { describeSummary, measureSummary } from "./span.ts";
+import { effectOf, isContainer, isKnown } from "./commands.ts";
 
 /** Distinct spellings of commands kept a service. */
 const COMMANDS_MAX = 1024;
 const SUBCOMMANDS_MAX = 64;
 /** Arguments that are written out in a statement. */
-const ARGUMENTS_SHOWN = 16;
-const BLOCKS_MAX = 16;
-
-/** What many commands have in common: these fields, each of few values. */
-export interface Summary {
-  readonly role: Role;
-  /** As the client wrote it; empty when it is not known. */
-  readonly operation: string;
-  readonly text: string;
-  readonly namespace: string;
-  readonly status: string;
-  readonly failure: string;
-}
-
-type Variable = Pick<Summary, "role" | "namespace" | "status" | "failure">;
-
-class Blocks {
-  readonly summary: Summary;
-  readonly span: SharedBlock<SpanSink>;
-  readonly measurement: SharedBlock<MeasurementSink>;
-
-  constructor(summary: Summary) {
-    this.summary = summary;
-    this.span = new SharedBlock((sink) => describeSummary(summary, sink));
-    this.measurement = new SharedBlock((sink) => measureSummary(summary, sink));
-  }
-
-  matches(given: Variable): boolean {
-    const { role, namespace, status, failure } = this.summary;
-    return (
-      role === given.role &&
-      status === given.status &&
-      namespace === given.namespace &&
-      failure === given.failure
-    );
-  }
-}
-
-/** A command with its arguments left out: `SET ? ?`. */
-export class Statement {
-  readonly operation: string;
-  readonly text: string;
-  readonly effect: number;
-  readonly #blocks: Blocks[] = [];
-  #next = 0;
-
-  constructor(operation: string, text: string, effect: number) {
-    this.operation = operation;
-    this.text = text;
-    this.effect = effect;
-  }
-
-  blocks(given: Variable): Blocks {
-    for (const blocks of this.#blocks) if (blocks.matches(given)) return blocks;
-    const { role, namespace, status, failure } = given;
-    const { operation, text } = this;
-    const created = new Blocks({ role, operation, text, namespace, status, failure });
-    this.#blocks[this.#next++ % BLOCKS_MAX] = created;
-    return created;
-  }
-}
-
-export const UNKNOWN_STATEMENT: Statement = new Statement("", "", PLAIN);
+export const ARGUMENTS_SHOWN = 16;
 
 /** One spelling of a command's name, with its statements by their number of arguments. */
 export class Command {
@@ -95,6 +31,12 @@ export class Command {
 
   readonly #text: string;
 
+  /** The same with its arguments as they are, `shown` of `count`. */
+  rawStatement(shown: readonly string[], count: number): Statement {
+    const rest = count > shown.length ? " ..." : "";
+    return this.statement(count).withText([this.#text, ...shown].join(" ") + rest);
+  }
+
   /** `count`: arguments without the words of the name. */
   statement(count: number): Statement {
     const shown = Math.min(Math.max(count, 0), ARGUMENTS_SHOWN + 1);
@@ -102,7 +44,7 @@ export class Command {
     if (statement === undefined) {
       const rest = shown > ARGUMENTS_SHOWN ? " ..." : "";
       const text = this.#text + " ?".repeat(Math.min(shown, ARGUMENTS_SHOWN)) + rest;
-      statement = new Statement(this.name, text, this.effect);
+      statement = createStatement({ operation: this.name, text });
       this.#byCount[shown] = statement;
     }
     return statement;

@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A statement without its literals, and what it does to what. */
-export interface SqlSummary {
-  readonly text: string;
-  /** Operations and their targets in order, such as `INSERT orders SELECT carts`; may be empty. */
-  readonly summary: string;
-  /** Of a single operation, else empty. */
-  readonly operation: string;
-  /** Of a single operation on a single table, else empty. */
-  readonly collection: string;
-}
+import type { StatementFacts } from "../database/statement.ts";
+import { POSTGRESQL_DIALECT, type SqlDialect } from "./dialects.ts";
 
 const SUMMARY_MAX = 255;
 const TARGETS_MAX = 16;
@@ -21,40 +13,31 @@ const LITERAL = 3;
 const PARAMETER = 4;
 const SYMBOL = 5;
 
-/**
- * PostgreSQL's lexical rules (documentation, 4.1): comments, `'…'` with doubled quotes, `E'…'` with
- * backslashes, `$tag$…$tag$`, numbers, `"…"`, `$1`. Each alternative is linear.
- */
-const TOKEN = new RegExp(
-  [
-    String.raw`(?<space>\s+|--[^\n]*|/\*)`,
-    String.raw`(?<escaped>[eE]'(?:[^'\\]|\\[\s\S]|'')*'?)`,
-    "(?<literal>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'?)",
-    String.raw`(?<dollar>\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)`,
-    String.raw`(?<parameter>\$\d+)`,
-    String.raw`(?<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?[\w]*)`,
-    '(?<quoted>(?:[uU]&)?"(?:[^"]|"")*"?)',
-    String.raw`(?<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)`,
-    String.raw`(?<symbol>[\s\S])`,
-  ].join("|"),
-  "y",
-);
-
 /** Operations that stand first in a statement; the others are found inside one. */
 const STATEMENTS: ReadonlySet<string> = new Set(
   `SELECT INSERT UPDATE DELETE MERGE WITH VALUES TABLE BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT
    RELEASE SET RESET SHOW COPY CREATE ALTER DROP TRUNCATE GRANT REVOKE EXPLAIN ANALYZE VACUUM CALL DO
    EXECUTE PREPARE DEALLOCATE DECLARE FETCH MOVE CLOSE LISTEN NOTIFY UNLISTEN LOCK REINDEX CLUSTER
-   REFRESH COMMENT DISCARD CHECKPOINT LOAD IMPORT SECURITY REASSIGN`.split(/\s+/),
+   REFRESH COMMENT DISCARD CHECKPOINT LOAD IMPORT SECURITY REASSIGN REPLACE USE DESCRIBE DESC KILL FLUSH
+   OPTIMIZE REPAIR CHECK HANDLER RENAME INSTALL XA BATCH APPLY LIST EXISTS ATTACH DETACH SYSTEM`.split(
+    /\s+/,
+  ),
 );
 const INNER: ReadonlySet<string> = new Set(["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"]);
 /** Kinds of things that CREATE, ALTER and DROP name. */
 const OBJECTS: ReadonlySet<string> = new Set(
-  "TABLE INDEX VIEW SEQUENCE SCHEMA DATABASE FUNCTION PROCEDURE TRIGGER TYPE ROLE USER EXTENSION".split(
-    " ",
-  ),
+  `TABLE INDEX VIEW SEQUENCE SCHEMA DATABASE FUNCTION PROCEDURE TRIGGER TYPE ROLE USER EXTENSION
+   KEYSPACE AGGREGATE DICTIONARY EVENT SERVER`.split(/\s+/),
 );
-const BEFORE_NAME: ReadonlySet<string> = new Set(["IF", "NOT", "EXISTS", "ONLY", "CONCURRENTLY"]);
+const BEFORE_NAME: ReadonlySet<string> = new Set(
+  "IF NOT EXISTS ONLY CONCURRENTLY IGNORE LOW_PRIORITY DELAYED QUICK".split(" "),
+);
+/** What a target comes after. */
+const BEFORE_TARGET: ReadonlySet<string> = new Set(["FROM", "JOIN", "INTO"]);
+/** Operations that are followed by their target. */
+const WITH_TARGET: ReadonlySet<string> = new Set(
+  "UPDATE TABLE COPY TRUNCATE USE CALL DESCRIBE OPTIMIZE".split(" "),
+);
 
 class Scanner {
   #out = "";
@@ -113,9 +96,7 @@ class Scanner {
   #operation(upper: string): void {
     this.#statements++;
     if (upper !== "WITH" && upper !== "EXPLAIN") this.#addOperation(upper);
-    if (upper === "UPDATE" || upper === "TABLE" || upper === "COPY" || upper === "TRUNCATE") {
-      this.#target = "wanted";
-    }
+    if (WITH_TARGET.has(upper)) this.#target = "wanted";
     this.#object = upper === "CREATE" || upper === "ALTER" || upper === "DROP";
   }
 
@@ -134,7 +115,7 @@ class Scanner {
     if (upper === "SELECT" || (INNER.has(upper) && (startsInner || follows))) {
       this.#addOperation(upper);
       if (upper === "UPDATE") this.#target = "wanted";
-    } else if (/^(?:FROM|JOIN|INTO)$/.test(upper) && this.#last !== "DISTINCT") {
+    } else if (BEFORE_TARGET.has(upper) && this.#last !== "DISTINCT") {
       // COPY names its table first; what it comes FROM is a file or the client.
       if (this.#firstOperation !== "COPY" || this.#operations > 1) this.#target = "wanted";
     } else if (upper === "TABLE" && this.#firstOperation === "TRUNCATE") this.#target = "wanted";
@@ -159,8 +140,8 @@ class Scanner {
       this.#target = "comma";
       return;
     }
-    if (BEFORE_NAME.has(upper) || (upper === "TABLE" && this.#firstOperation === "TRUNCATE"))
-      return;
+    // TRUNCATE TABLE, INSERT INTO TABLE
+    if (BEFORE_NAME.has(upper) || upper === "TABLE") return;
     this.#target = "none";
     if (upper === "SELECT" || upper === "LATERAL") {
       if (upper === "SELECT") this.#addOperation(upper);
@@ -179,7 +160,7 @@ class Scanner {
     if (this.#parts.length < 2 * TARGETS_MAX) this.#parts.push(upper);
   }
 
-  result(): SqlSummary {
+  result(): StatementFacts {
     const single = this.#operations === 1 && this.#statements <= 1;
     let summary = "";
     for (const part of this.#parts) {
@@ -187,27 +168,46 @@ class Scanner {
       if (longer.length > SUMMARY_MAX) break;
       summary = longer;
     }
+    const target = single && this.#targets === 1 ? unquoted(this.#firstTarget) : "";
+    const operation = single ? this.#firstOperation : "";
+    const isDatabase = operation === "USE" || operation.endsWith(" DATABASE");
     return {
       text: this.#out,
       summary,
-      operation: single ? this.#firstOperation : "",
-      collection: single && this.#targets === 1 ? this.#firstTarget : "",
+      operation,
+      collection: operation === "CALL" || isDatabase ? "" : target,
+      procedure: operation === "CALL" ? target : "",
+      namespace: operation === "USE" ? target : "",
     };
   }
 }
 
-/** `sql` may be cut off anywhere. */
-export function summarizeSql(sql: string): SqlSummary {
+/** A name as the catalogue has it; names of several parts stay as they are. */
+function unquoted(name: string): string {
+  const inner = /^(["`])((?:(?!\1)[\s\S])*)\1$/.exec(name);
+  return inner?.[2] ?? name;
+}
+
+/**
+ * What a statement says, its text without literals unless it is wanted `raw`. `sql` may be cut off
+ * anywhere.
+ */
+export function summarizeSql(
+  sql: string,
+  dialect: SqlDialect = POSTGRESQL_DIALECT,
+  raw: boolean = false,
+): StatementFacts {
   const scanner = new Scanner();
+  const { token } = dialect;
   let at = 0;
   while (at < sql.length) {
-    TOKEN.lastIndex = at;
-    const match = TOKEN.exec(sql);
+    token.lastIndex = at;
+    const match = token.exec(sql);
     const groups = match?.groups;
     if (match === null || groups === undefined) break;
-    at = TOKEN.lastIndex;
+    at = token.lastIndex;
     if (groups["space"] === "/*") {
-      at = commentEnd(sql, at);
+      at = commentEnd(sql, at, dialect.nestedComments);
       scanner.token(SPACE, "");
     } else if (groups["dollar"] !== undefined) {
       const end = sql.indexOf(match[0], at);
@@ -215,7 +215,8 @@ export function summarizeSql(sql: string): SqlSummary {
       scanner.token(LITERAL, "");
     } else scanner.token(kindOf(groups), match[0]);
   }
-  return scanner.result();
+  const facts = scanner.result();
+  return raw ? { ...facts, text: sql } : facts;
 }
 
 function kindOf(groups: Readonly<Record<string, string | undefined>>): number {
@@ -226,8 +227,11 @@ function kindOf(groups: Readonly<Record<string, string | undefined>>): number {
   return groups["symbol"] === undefined ? LITERAL : SYMBOL;
 }
 
-/** Comments nest in PostgreSQL. */
-function commentEnd(sql: string, start: number): number {
+function commentEnd(sql: string, start: number, nested: boolean): number {
+  if (!nested) {
+    const end = sql.indexOf("*/", start);
+    return end < 0 ? sql.length : end + 2;
+  }
   let depth = 1;
   let at = start;
   while (depth > 0) {
@@ -242,4 +246,9 @@ function commentEnd(sql: string, start: number): number {
     at = close + 2;
   }
   return at;
+}
+
+/** Does a statement begin with this word? */
+export function isSqlStatement(word: string): boolean {
+  return STATEMENTS.has(word.toUpperCase());
 }

@@ -2,13 +2,14 @@
 import {
   ATTR_DB_COLLECTION_NAME,
   ATTR_DB_NAMESPACE,
+  ATTR_DB_OPERATION_BATCH_SIZE,
   ATTR_DB_OPERATION_NAME,
   ATTR_DB_QUERY_SUMMARY,
   ATTR_DB_QUERY_TEXT,
   ATTR_DB_RESPONSE_STATUS_CODE,
+  ATTR_DB_STORED_PROCEDURE_NAME,
   ATTR_DB_SYSTEM_NAME,
   ATTR_ERROR_TYPE,
-  DB_SYSTEM_NAME_VALUE_POSTGRESQL,
   METRIC_DB_CLIENT_OPERATION_DURATION,
 } from "@opentelemetry/semantic-conventions";
 import { ATTR_DB_RESPONSE_RETURNED_ROWS } from "@opentelemetry/semantic-conventions/incubating";
@@ -19,28 +20,38 @@ import {
   type MeasurementSink,
   type SpanSink,
 } from "../../model/attribute.ts";
-import type { Summary } from "./statements.ts";
+import type { Summary } from "./statement.ts";
 
 const KEYS = {
   system: attributeKey(ATTR_DB_SYSTEM_NAME),
   namespace: attributeKey(ATTR_DB_NAMESPACE),
   operation: attributeKey(ATTR_DB_OPERATION_NAME),
   collection: attributeKey(ATTR_DB_COLLECTION_NAME),
+  procedure: attributeKey(ATTR_DB_STORED_PROCEDURE_NAME),
   summary: attributeKey(ATTR_DB_QUERY_SUMMARY),
   text: attributeKey(ATTR_DB_QUERY_TEXT),
   status: attributeKey(ATTR_DB_RESPONSE_STATUS_CODE),
   errorType: attributeKey(ATTR_ERROR_TYPE),
+  batchSize: attributeKey(ATTR_DB_OPERATION_BATCH_SIZE),
   returnedRows: attributeKey(ATTR_DB_RESPONSE_RETURNED_ROWS),
 } as const;
 
-/** By https://opentelemetry.io/docs/specs/semconv/db/postgresql/ */
+/** By https://opentelemetry.io/docs/specs/semconv/db/database-spans/ */
 export function describeSummary(summary: Summary, sink: SpanSink): void {
-  const { sql, namespace } = summary;
-  const target = namespace === "" ? DB_SYSTEM_NAME_VALUE_POSTGRESQL : namespace;
-  sink.name(sql.summary === "" ? target : sql.summary);
+  sink.name(spanName(summary));
   describeShared(summary, sink);
-  if (sql.text !== "") sink.string(KEYS.text, sql.text);
-  if (summary.status !== "" || summary.failure !== "") sink.error("");
+  describeText(KEYS.text, summary.facts.text, sink);
+  if (summary.status !== "" || summary.failure !== "") sink.error(summary.detail);
+}
+
+/** Summary, else operation and target, else target, else system. */
+function spanName({ facts, system, namespace }: Summary): string {
+  if (facts.summary !== "") return facts.summary;
+  const target = facts.collection === "" ? facts.procedure : facts.collection;
+  if (facts.operation !== "")
+    return target === "" ? facts.operation : `${facts.operation} ${target}`;
+  if (target !== "") return target;
+  return namespace === "" ? system : namespace;
 }
 
 /** By https://opentelemetry.io/docs/specs/semconv/db/database-metrics/ */
@@ -49,17 +60,24 @@ export function measureSummary(summary: Summary, sink: MeasurementSink): void {
   describeShared(summary, sink);
 }
 
-export function describeRows(rows: number, sink: SpanSink): void {
-  if (rows >= 0) sink.int(KEYS.returnedRows, rows);
+/** What no two exchanges need have in common; `rows` -1 when not known, `batchSize` 0 for no batch. */
+export function describeCounts(
+  counts: { readonly rows: number; readonly batchSize: number },
+  sink: SpanSink,
+): void {
+  if (counts.rows >= 0) sink.int(KEYS.returnedRows, counts.rows);
+  // The conventions: a batch of one is no batch.
+  if (counts.batchSize > 1) sink.int(KEYS.batchSize, counts.batchSize);
 }
 
 function describeShared(summary: Summary, sink: AttributeSink): void {
-  const { sql, namespace, status, failure } = summary;
-  sink.string(KEYS.system, DB_SYSTEM_NAME_VALUE_POSTGRESQL);
-  describeText(KEYS.namespace, namespace, sink);
-  describeText(KEYS.operation, sql.operation, sink);
-  describeText(KEYS.collection, sql.collection, sink);
-  describeText(KEYS.summary, sql.summary, sink);
+  const { facts, status, failure } = summary;
+  sink.string(KEYS.system, summary.system);
+  describeText(KEYS.namespace, summary.namespace, sink);
+  describeText(KEYS.operation, facts.operation, sink);
+  describeText(KEYS.collection, facts.collection, sink);
+  describeText(KEYS.procedure, facts.procedure, sink);
+  describeText(KEYS.summary, facts.summary, sink);
   describeText(KEYS.status, status, sink);
   describeText(KEYS.errorType, failure === "" ? status : failure, sink);
 }

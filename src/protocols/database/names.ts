@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Named or numbered statements of one connection that are remembered. */
+const NAMES_MAX = 256;
+
+/** Values by the names that a connection gave them; the oldest is forgotten at the bound. */
+export class Names<Key, Value> {
+  #values: Map<Key, Value> | undefined = undefined;
+
+  set(name: Key, value: Value | undefined): void {
+    if (value === undefined) {
+      this.#values?.delete(name);
+      return;
+    }
+    this.#values ??= new Map();
+    this.#values.delete(name);
+    if (this.#values.size >= NAMES_MAX) {
+      for (const oldest of this.#values.keys()) {
+        this.#values.delete(oldest);
+        break;
+      }
+    }
+    this.#values.set(name, value);
+  }
+
+  find(name: Key): Value | undefined {
+    return this.#values?.get(name);
+  }
+
+  clear(): void {
+    this.#values = undefined;
+  }
+}
