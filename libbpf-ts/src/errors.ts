@@ -47,7 +47,10 @@ export class BpfError extends Error {
   readonly program: string | undefined;
   /** The instruction of the program that the verifier stopped at, where its log says. */
   readonly instruction: number | undefined;
-  /** All that libbpf and the verifier said, in full; empty when nothing was said. */
+  /**
+   * All that libbpf and the verifier said; empty when nothing was said. Of a log beyond 16 MiB the
+   * beginning and the end.
+   */
   readonly log: string;
 
   constructor(fields: BpfErrorFields) {
@@ -98,7 +101,7 @@ export function adviceFor(errno: string): string {
     case "ENOSPC":
       return "The kernel is out of memory for this, or a map is full; make maps smaller.";
     case "E2BIG":
-      return "The map is full, or the program is over the verifier's limit.";
+      return "Too big: a map that is full or larger than the kernel makes, or a program over its limit.";
     case "EMFILE":
       return "Raise the limit of open files (ulimit -n), or close what is not used.";
     case "EBUSY":

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { basename, join } from "node:path";
 
-import { BpfError, lastLines } from "./errors.ts";
+import { adviceFor, BpfError, lastLines } from "./errors.ts";
 import { toBpfError } from "./failure.ts";
 import { InitialGlobals } from "./globals.ts";
 import { LoadedObject } from "./loaded-object.ts";
@@ -36,13 +36,19 @@ export interface OpenOptions {
 
 const VERIFIER_TAIL_LINES = 8;
 const FAILED_PROGRAM = /prog '([^']+)': (?:BPF program load failed|failed to)/;
+const FAILED_MAP = /map '([^']+)': failed to create/;
 const VERIFIER_LOG = /-- BEGIN PROG LOAD LOG --\n([\s\S]*?)-- END PROG LOAD LOG --/;
 
 function loadError(cause: unknown): BpfError {
   const log = native.takeLog();
   const program = FAILED_PROGRAM.exec(log)?.[1];
-  const target = program === undefined ? "object" : `program "${program}"`;
-  const operation = `load ${target}`;
+  const map = FAILED_MAP.exec(log)?.[1];
+  const operation =
+    program !== undefined
+      ? `load program "${program}"`
+      : map !== undefined
+        ? `load object, create map "${map}"`
+        : "load object";
   const context = { code: "LOAD", operation, log } as const;
   const plain = toBpfError(program === undefined ? context : { ...context, program }, cause);
   const verifierLog = VERIFIER_LOG.exec(log)?.[1]?.trim() ?? "";
@@ -186,16 +192,24 @@ function assertVariablesInside(
   }
 }
 
+/** Node's own errors of system calls: a name, and the number with a minus. */
+function systemError(cause: unknown): { readonly code: string; readonly errno?: number } {
+  if (!(cause instanceof Error) || !("code" in cause)) {
+    return { code: "unreadable" };
+  }
+  const errno = "errno" in cause && typeof cause.errno === "number" ? -cause.errno : undefined;
+  return { code: String(cause.code), ...(errno === undefined ? {} : { errno }) };
+}
+
 function readObjectFile(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (cause) {
-    const reason = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
-    throw new BpfError({
-      code: "OPEN",
-      message: `open ${path}: ${reason}. Build the object first, or correct the path.`,
-      cause,
-    });
+    const { code: reason, errno } = systemError(cause);
+    const advice =
+      reason === "ENOENT" ? "Build the object first, or correct the path." : adviceFor(reason);
+    const message = `open ${path}: ${reason}. ${advice}`.trimEnd();
+    throw new BpfError({ code: "OPEN", message, errno, cause });
   }
 }
 

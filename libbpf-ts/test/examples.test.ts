@@ -77,7 +77,9 @@ kernelTest("exec-snoop prints what this process starts", async () => {
 
 kernelTest("cpu-profile finds the function that burns", async () => {
   const code = "function burn(){let n=0;for(;;)n+=Math.sqrt(n+1)} burn()";
-  const words = ["--perf-basic-prof", "--interpreted-frames-native-stack", "-e", code];
+  // V8 opens its log with this flag, one for each isolate in the working directory.
+  const quiet = ["--no-logfile-per-isolate", "--logfile=/dev/null"];
+  const words = ["--perf-basic-prof", "--interpreted-frames-native-stack", ...quiet, "-e", code];
   const busy = spawn(process.execPath, words, { stdio: "ignore" });
   try {
     const text = await allOutput(start("cpu-profile", [busy.pid ?? 0, 1]));

@@ -7,7 +7,10 @@ use std::os::raw::{c_char, c_int, c_void};
 use libbpf_sys::{__va_list_tag, libbpf_print_level, libbpf_set_print, LIBBPF_DEBUG};
 use napi_derive::napi;
 
-/// libbpf's verifier log is at most 16 MiB; what is printed after the bound is left out.
+/// What is kept of one message, and of all of them. Verifier logs can have hundreds of MiB, of which
+/// the beginning names the program and the end says what is wrong.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const TAIL_BYTES_MAX: usize = 16 << 20;
 const LOG_BYTES_MAX: usize = 20 << 20;
 
 thread_local! {
@@ -16,6 +19,18 @@ thread_local! {
 
 unsafe extern "C" {
     fn vasprintf(out: *mut *mut c_char, format: *const c_char, args: *mut __va_list_tag) -> c_int;
+}
+
+/// The two parts of a message that are kept: whole lines, where it is too long.
+fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
+    if bytes.len() <= HEAD_BYTES_MAX + TAIL_BYTES_MAX {
+        return (bytes, &[]);
+    }
+    let line_end = |from: usize| bytes[from..].iter().position(|byte| *byte == b'\n');
+    let head = HEAD_BYTES_MAX + line_end(HEAD_BYTES_MAX).map_or(0, |at| at + 1);
+    let start = bytes.len() - TAIL_BYTES_MAX;
+    let tail = start + line_end(start).map_or(0, |at| at + 1);
+    (&bytes[..head], &bytes[tail.max(head)..])
 }
 
 unsafe extern "C" fn collect(
@@ -33,8 +48,11 @@ unsafe extern "C" fn collect(
     }
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length as usize) };
     LOG.with_borrow_mut(|log| {
-        let room = LOG_BYTES_MAX.saturating_sub(log.len());
-        log.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let (head, tail) = split(bytes);
+        if log.len() + head.len() + tail.len() <= LOG_BYTES_MAX {
+            log.extend_from_slice(head);
+            log.extend_from_slice(tail);
+        }
     });
     unsafe { libc::free(text.cast::<c_void>()) };
     length

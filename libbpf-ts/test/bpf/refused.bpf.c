@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* One program that the verifier must refuse, and two that name hooks that do not exist. */
+/* Programs that the verifier must refuse, one that names a hook that does not exist, a harmless one. */
 #include "types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -13,6 +13,15 @@ int BPF_PROG(reads_wild_memory, struct pt_regs *regs, long id)
 SEC("?tp_btf/no_such_tracepoint")
 int BPF_PROG(no_such_hook, long id)
 {
+	return 0;
+}
+
+SEC("?tp_btf/sys_enter")
+int BPF_PROG(too_long, struct pt_regs *regs, long id)
+{
+	/* The verifier walks through every round, and gives up after a million instructions. */
+	for (__u32 round = 0; round < 1 << 20; round++)
+		asm volatile("goto +0; goto +0; goto +0; goto +0; goto +0; goto +0; goto +0; goto +0");
 	return 0;
 }
 
