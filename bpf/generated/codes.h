@@ -7,6 +7,8 @@
 #define DROP_RING_FULL 1 /* no room in the ring buffer; the connection is shed for a while */
 #define DROP_SHED 2 /* the connection is shed: sampling under overload, or after ring_full */
 #define DROP_NO_STORAGE 3 /* no memory for the state of the socket */
+#define DROP_ENCRYPTED 4 /* TLS: nothing to read in it */
+#define DROP_DATAGRAM 5 /* a datagram of a port that nobody asked for */
 
 #define NO_PAYLOAD_NO_BUFFER 0 /* sendfile, splice, or a call whose buffer is not known */
 #define NO_PAYLOAD_IO_URING 1 /* io_uring: the buffer was not found */

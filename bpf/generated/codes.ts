@@ -6,6 +6,8 @@ export const DROP_REASONS = [
   "ring_full",
   "shed",
   "no_storage",
+  "encrypted",
+  "datagram",
 ] as const;
 
 export const NO_PAYLOAD_REASONS = [

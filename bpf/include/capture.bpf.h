@@ -16,32 +16,29 @@ static __always_inline void capture(const struct call *call, const struct buffer
 				    struct scratch *scratch, bool turned)
 {
 	struct socket_state *state = call->state;
-	__u32 prefix = 0;
-	__u64 prefix_bytes = 0;
 
-	if (state->protocol == WIRE_PROTOCOL_UNKNOWN) {
-		__u64 before = state->prefix;
-
-		if (!recognise(call, buffers, scratch, turned)) {
-			call->count->dropped[DROP_UNCLASSIFIED]++;
-			return;
-		}
-		prefix = state->prefix_length;
-		prefix_bytes = before;
-	}
+	if (!is_followed(state) && !is_probed(call, buffers, scratch, turned))
+		return;
 	if (is_shed(call, buffers, scratch, turned)) {
 		call->count->dropped[DROP_SHED]++;
 		return;
 	}
-	if ((!(state->flags & SOCKET_ANNOUNCED) ||
-	     state->generation != call->count->announce_generation) &&
-	    !announce(state, call->sk, call->task, call->count)) {
-		shed_for_a_while(call);
-		return;
-	}
-	if (prefix && !write_prefix(call, prefix, prefix_bytes)) {
-		shed_for_a_while(call);
-		return;
+	if (!(state->flags & SOCKET_ANNOUNCED) ||
+	    state->generation != call->count->announce_generation) {
+		/* Userspace may have changed its mind; and who forgot the connection decides again. */
+		if (state->flags & SOCKET_ANNOUNCED)
+			take_verdict(state);
+		if (!is_followed(state) && state->protocol != WIRE_PROTOCOL_UNDETERMINED) {
+			state->generation = call->count->announce_generation;
+			call->count->dropped[DROP_UNCLASSIFIED]++;
+			return;
+		}
+		if (state->protocol == WIRE_PROTOCOL_FOLLOWED)
+			begin_probing(state);
+		if (!announce(state, call->sk, call->task, call->count)) {
+			shed_for_a_while(call);
+			return;
+		}
 	}
 	if (!write_data(call, buffers, scratch))
 		shed_for_a_while(call);
@@ -73,8 +70,11 @@ static __always_inline void observe(struct sock *sk, const struct tcp_sock *tp,
 		return;
 	}
 	call.state = state;
-	if (!(state->flags & SOCKET_NAMED))
+	if (!(state->flags & SOCKET_NAMED)) {
 		name_connection(state, sk, tp);
+		if (has_port_rules)
+			apply_port_rules(state, sk);
+	}
 	turned = state->direction != direction;
 	if (turned) {
 		state->direction = direction;

@@ -127,9 +127,54 @@ static __always_inline __u8 classify_request(__u64 first)
 	return postgresql_request(first) ? WIRE_PROTOCOL_POSTGRESQL : WIRE_PROTOCOL_UNKNOWN;
 }
 
-static __always_inline __u8 classify(__u64 first)
+/*
+ * HTTP/2 (RFC 9113): the preface, or the 9-byte header of a frame of the connection itself: SETTINGS,
+ * PING, WINDOW_UPDATE. Other frames' headers are less sure, and left to userspace.
+ */
+static __always_inline bool http2_start(__u64 first)
 {
-	return http1_response(first) ? WIRE_PROTOCOL_HTTP1 : classify_request(first);
+	__u32 length = bpf_ntohl((__u32)first) >> 8;
+	__u8 type = first >> 24, flags = first >> 32;
+
+	if (STARTS(first, 8, 'P', 'R', 'I', ' ', '*', ' ', 'H', 'T'))
+		return true;
+	/* Of stream 0, or of one of the first. */
+	if (first >> 40)
+		return false;
+	if (type == 8)
+		return length == 4 && !flags;
+	if (type == 6)
+		return length == 8 && flags <= 1;
+	return type == 4 && !flags && length && length % 6 == 0 && length <= 600;
+}
+
+/* A TLS record (RFC 8446 section 5.1): of a handshake, or of an established session. */
+static __always_inline bool tls_record(__u64 first, __u32 count)
+{
+	__u8 type = first, message = first >> 40;
+	__u32 length = (__u32)(__u8)(first >> 24) << 8 | (__u8)(first >> 32);
+
+	if (count < 5 || (__u8)(first >> 8) != 3 || (__u8)(first >> 16) > 4)
+		return false;
+	if (!length || length > 18432)
+		return false;
+	if (type == 22)
+		return count == 5 || message == 1 || message == 2;
+	return type == 23 && (__u8)(first >> 16) >= 1 && length >= 16;
+}
+
+/* `count`: how many of the first eight bytes there are. */
+static __always_inline __u8 classify(__u64 first, __u32 count)
+{
+	if (tls_record(first, count))
+		return WIRE_PROTOCOL_TLS;
+	if (count < 8)
+		return WIRE_PROTOCOL_UNKNOWN;
+	if (http1_response(first))
+		return WIRE_PROTOCOL_HTTP1;
+	if (http2_start(first))
+		return WIRE_PROTOCOL_HTTP2;
+	return classify_request(first);
 }
 
 #endif

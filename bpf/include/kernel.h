@@ -25,6 +25,7 @@ typedef _Bool bool;
 #define barrier_var(var) asm volatile("" : "+r"(var))
 
 /* linux/bpf.h */
+#define BPF_MAP_TYPE_HASH 1
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_LRU_HASH 9

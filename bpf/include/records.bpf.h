@@ -80,6 +80,8 @@ static __always_inline void fill_data(struct wire_data *record, const struct cal
 	record->length = call->length;
 	record->captured = 0;
 	record->flags = call->direction == DIRECTION_SEND ? DATA_SEND : 0;
+	if (call->state->protocol == WIRE_PROTOCOL_UNDETERMINED)
+		record->flags |= DATA_UNDETERMINED;
 	record->reserved = 0;
 	record->tgid = call->task->tgid;
 	record->tid = call->task->pid;
@@ -133,26 +135,6 @@ static __always_inline void remember_read(const struct call *call)
 	last->switches = call->task->nvcsw;
 	last->judged = call->task->nvcsw;
 	last->waited = 0;
-}
-
-/* The bytes of a head that came before the call with which the connection was recognised. */
-static __always_inline bool write_prefix(const struct call *call, __u32 length, __u64 bytes)
-{
-	struct {
-		struct wire_data data;
-		__u64 payload;
-	} record = {};
-
-	fill_data(&record.data, call);
-	record.data.header.size = sizeof(record);
-	record.data.position = call->position - length;
-	record.data.length = length;
-	record.data.captured = length;
-	record.payload = bytes;
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(&record.data, call);
-	call->count->prefixes++;
-	return !bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP);
 }
 
 /* How much of this call to copy: what is left for this message, small calls always. */

@@ -4,7 +4,7 @@
 #define BACKSTITCH_SHEDDING_BPF_H
 
 #include "classify.bpf.h"
-#include "records.bpf.h"
+#include "recognise.bpf.h"
 
 static __always_inline void shed_for_a_while(const struct call *call)
 {
@@ -28,7 +28,18 @@ static __always_inline void tell_shed(const struct call *call)
 	call->count->markers++;
 }
 
-/* Is the call left out because its connection is shed? Captures again at a request's head. */
+/* May capture begin again with this call? Without what went before, a parser needs a request. */
+static __always_inline bool may_resume(const struct call *call, const struct buffers *buffers,
+				       struct scratch *scratch, bool turned)
+{
+	/* What userspace found it also finds again, in whatever comes. */
+	if (call->state->protocol > WIRE_PROTOCOL_POSTGRESQL)
+		return true;
+	return turned && gather(scratch, buffers, 8) == 8 &&
+	       classify_request(*(__u64 *)scratch->payload);
+}
+
+/* Is the call left out because its connection is shed? */
 static __always_inline bool is_shed(const struct call *call, const struct buffers *buffers,
 				    struct scratch *scratch, bool turned)
 {
@@ -37,12 +48,12 @@ static __always_inline bool is_shed(const struct call *call, const struct buffer
 
 	if (!now && !(state->flags & SOCKET_SHED))
 		return false;
-	if (!now && turned && state->shed_until_ns < bpf_ktime_get_ns()) {
-		if (gather(scratch, buffers, 8) == 8 &&
-		    classify_request(*(__u64 *)scratch->payload)) {
-			state->flags &= ~(SOCKET_SHED | SOCKET_TOLD);
-			return false;
-		}
+	if (!now && state->shed_until_ns < bpf_ktime_get_ns() &&
+	    may_resume(call, buffers, scratch, turned)) {
+		state->flags &= ~(SOCKET_SHED | SOCKET_TOLD);
+		if (state->protocol == WIRE_PROTOCOL_UNDETERMINED)
+			begin_probing(state);
+		return false;
 	}
 	state->flags |= SOCKET_SHED;
 	tell_shed(call);

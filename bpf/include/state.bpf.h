@@ -58,7 +58,6 @@ struct {
 #define SOCKET_SHED 0x04      /* until a request's head */
 #define SOCKET_TOLD 0x08      /* DATA_SHED was written */
 #define SOCKET_OPENED 0x10    /* connect() was seen; trigger is what came before it */
-#define SOCKET_COLLECTING 0x20 /* prefix holds the first bytes of a message */
 #define SOCKET_MANY_BUFFERS 0x40 /* a message's first buffer was not enough */
 
 #define DIRECTION_NONE 0
@@ -78,11 +77,11 @@ struct socket_state {
 	__u8 flags;
 	__u8 peer_flags; /* CONNECTION_ flags of the record */
 	__u8 protocol;
-	__u8 tries;
 	__u8 direction;
-	__u8 prefix_length;
+	__u16 probe_turns; /* while undetermined: changes of direction, */
 	__u64 shed_until_ns;
-	__u64 prefix; /* first bytes of a message that came in pieces */
+	__u32 probe_bytes; /* an upper bound of what was captured, */
+	__u32 probe_calls; /* and calls since the last change of direction */
 	struct thread_state trigger; /* of connect(); switches: 1 if the thread slept since */
 	__u32 error;
 	__u32 reserved;

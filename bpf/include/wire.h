@@ -23,6 +23,7 @@
 #define DATA_TRIGGER_CONNECT 0x04 /* trigger_* were taken when the connection was opened */
 #define DATA_SLEPT 0x08		/* the thread slept between the trigger and this send */
 #define DATA_WAITED 0x20	/* with DATA_SLEPT: for events or for a time to pass, not only for a lock */
+#define DATA_UNDETERMINED 0x40 /* written while userspace had not decided yet */
 #define DATA_SHED 0x10		/* the connection is shed: no more records but its close */
 
 /* struct wire_connection.flags */
@@ -66,11 +67,35 @@ struct wire_connection {
 #define WIRE_PROTOCOL_REDIS 2
 #define WIRE_PROTOCOL_POSTGRESQL 3
 #define WIRE_PROTOCOL_HTTP2 4
-/* Nothing the kernel knows: it sends heads of the first calls, and userspace decides. */
+/* Found by userspace and captured like those above; never in a record. */
+#define WIRE_PROTOCOL_FOLLOWED 127
+/* Not captured from here on. */
+#define WIRE_PROTOCOL_IGNORED 253 /* nothing we know; never in a record */
+#define WIRE_PROTOCOL_TLS 254 /* encrypted: announced, and calls are counted */
+/* Nothing the kernel knows: it sends the heads of the first messages, and userspace decides. */
 #define WIRE_PROTOCOL_UNDETERMINED 255
 
+/* Of an undetermined connection at most: bytes of one message, of all, and changes of direction. */
+#define PROBE_MESSAGE_BYTES 4096
+#define PROBE_BYTES 65536
+#define PROBE_TURNS 256
+
 /*
- * One send or receive of `length` bytes on a classified connection. `position` is the
+ * What userspace decided of an undetermined connection: in the map verdicts, by the socket.
+ * local_start as it was announced: a socket's number may come again.
+ */
+struct wire_verdict {
+	__u32 local_start;
+	__u32 protocol; /* a WIRE_PROTOCOL_ value but UNKNOWN and UNDETERMINED */
+};
+
+/* In the map port_rules, by port: a bit set. */
+#define PORT_IGNORED 0x01 /* connections from or to it are not looked at */
+#define PORT_ASK 0x02	  /* userspace decides, whatever the bytes look like */
+#define PORT_DATAGRAMS 0x04 /* datagrams from or to it are captured */
+
+/*
+ * One send or receive of `length` bytes on a connection that is followed or undetermined. `position` is the
  * offset of its first byte in that direction's stream (64 bits: never wraps; see
  * local_start). `captured` bytes of payload follow the struct.
  *
@@ -134,7 +159,6 @@ struct capture_counters {
 	__u64 bytes_captured; /* payload copied into the ring */
 	__u64 connections;    /* wire_connection records written */
 	__u64 markers;	      /* wire_data records with DATA_SHED: belong to no captured call */
-	__u64 prefixes;	      /* wire_data records for the first bytes of a head split over calls */
 	__u64 closes;	      /* wire_close records written */
 	__u64 closes_lost;    /* not written: the ring was full */
 	__u64 dropped[8];     /* by reason, DROP_ in codes.h */
@@ -147,6 +171,7 @@ _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
 _Static_assert(sizeof(struct wire_process) == 56, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
-_Static_assert(sizeof(struct capture_counters) == 208, "capture_counters");
+_Static_assert(sizeof(struct wire_verdict) == 8, "wire_verdict");
+_Static_assert(sizeof(struct capture_counters) == 200, "capture_counters");
 
 #endif

@@ -23,6 +23,8 @@ export class Account {
   readonly #telemetry: Telemetry;
   readonly #abandoned = new Map<string, Counter>();
   readonly #unpaired = new Map<string, Counter>();
+  readonly #opaque = new Map<string, Counter>();
+  readonly #detected = new Map<string, Counter>();
   readonly #removers: (() => void)[] = [];
   readonly recordsRead: Counter;
   readonly recordsUnknownConnection: Counter;
@@ -71,6 +73,19 @@ export class Account {
     this.#byReason(this.#unpaired, "unpaired", reason).add(1);
   }
 
+  /** A connection whose bytes cannot be read. `service`: a bounded number of names. */
+  opaque(reason: "tls", service: string): void {
+    const labels = { reason, service };
+    const description = "Connections that cannot be read, by the service of their process.";
+    this.#labelled(this.#opaque, "connections_opaque", description, labels).add(1);
+  }
+
+  /** `protocol`: a name, or `unknown` for what is nothing we know. */
+  detected(protocol: string): void {
+    const description = "Connections whose protocol user space decided.";
+    this.#labelled(this.#detected, "connections_detected", description, { protocol }).add(1);
+  }
+
   /** Publishes the kernel's counts and the gauges until `close`. */
   publish(source: CaptureSource, gauges: AccountGauges): void {
     let counts = source.counts();
@@ -97,8 +112,8 @@ export class Account {
     this.#observe(
       "records_added",
       "{record}",
-      "Data records besides these: first bytes of split heads, marks of shed connections.",
-      () => current().markers + current().prefixes,
+      "Data records besides these: marks of shed connections.",
+      () => current().markers,
     );
     this.#observe("bytes_seen", "By", "Bytes that these calls moved.", () => current().bytesSeen);
     this.#observe(
@@ -143,6 +158,22 @@ export class Account {
   close(): void {
     for (const remove of this.#removers) remove();
     this.#removers.length = 0;
+  }
+
+  #labelled(
+    counters: Map<string, Counter>,
+    name: string,
+    description: string,
+    labels: Readonly<Record<string, string>>,
+  ): Counter {
+    const key = Object.values(labels).join("\n");
+    let counter = counters.get(key);
+    if (counter === undefined) {
+      const options = { unit: "{connection}", description };
+      counter = this.#telemetry.counter(`${PREFIX}${name}`, options, labels);
+      counters.set(key, counter);
+    }
+    return counter;
   }
 
   #byReason(counters: Map<string, Counter>, name: string, reason: string): Counter {

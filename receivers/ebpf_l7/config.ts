@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { byteSize, duration } from "../../src/config/types.ts";
 
+import { type ProtocolRules, protocolRules } from "./protocol-rules.ts";
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -29,6 +31,7 @@ export interface EbpfL7Config {
   readonly routes_max: number;
   readonly raw_statements: boolean;
   readonly metrics_interval: number;
+  readonly protocols: ProtocolRules;
 }
 
 export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
@@ -88,4 +91,5 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
   metrics_interval: duration({ minMs: 100 })
     .default(10_000)
     .describe("How often duration histograms are sent in a metrics pipeline."),
+  protocols: protocolRules.prefault({}),
 });

@@ -4,13 +4,17 @@ import type {
   Exchange,
   ExchangeEvents,
   LossReason,
+  Protocol,
   Role,
 } from "../../src/model/protocol.ts";
+import type { DetectingParser } from "../../src/protocols/detection.ts";
 import { SpanConnection } from "../../src/spans/span-connection.ts";
 import type { ConnectionRecord } from "./decode.ts";
 
 /** Ended exchanges that are remembered for reads that name them late. */
 const ENDED_MAX = 4;
+/** Breaches of its framing, without any completed exchange, after which a protocol was a wrong guess. */
+const MALFORMED_MAX = 3;
 
 /** What a connection tells its owner; the exchange is one of this connection's. */
 export interface ConnectionEvents {
@@ -35,6 +39,17 @@ export class Connection implements ExchangeEvents {
   #clientSpans: SpanConnection | undefined;
   #serverSpans: SpanConnection | undefined;
   parser: ConnectionParser | undefined;
+  /** The same, while user space detects; see `ProtocolChoice`. */
+  detecting: DetectingParser | undefined;
+  /** What user space found. */
+  protocol: Protocol | undefined;
+  /** To be looked at after each record: its protocol is not decided. */
+  needsLook = false;
+  /** What the kernel took it for is wrong. */
+  isMisjudged = false;
+  /** When the kernel was told a verdict; 0 if not. */
+  toldNs = 0;
+  #malformed = 0;
   /** Of the watched process, by its first request; undefined until then. */
   role: Role | undefined;
   /** The other end, when this agent watches it too. */
@@ -93,6 +108,7 @@ export class Connection implements ExchangeEvents {
   }
 
   end(exchange: Exchange): void {
+    this.#malformed = Number.NEGATIVE_INFINITY;
     this.#forget(exchange);
     const slot = this.#ended++ % ENDED_MAX;
     this.#endedRequests[slot] = exchange.requestPosition;
@@ -107,7 +123,18 @@ export class Connection implements ExchangeEvents {
   }
 
   lost(reason: LossReason): void {
+    if (reason === "malformed" && ++this.#malformed === MALFORMED_MAX) {
+      // Detection has its own doubts.
+      if (this.detecting === undefined) {
+        this.isMisjudged = true;
+        this.needsLook = true;
+      }
+    }
     this.#events.lost(reason);
+  }
+
+  giveUpOpen(reason: LossReason): void {
+    for (const exchange of [...this.open]) this.abandon(exchange, reason);
   }
 
   /** Start of the open exchange of this request; infinite when there is none. */

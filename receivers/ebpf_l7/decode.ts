@@ -6,6 +6,7 @@ import {
   DATA_SHED,
   DATA_SLEPT,
   DATA_TRIGGER_CONNECT,
+  DATA_UNDETERMINED,
   DATA_WAITED,
   WIRE_CLOSE_ERROR,
   WIRE_CLOSE_RECEIVED,
@@ -143,11 +144,22 @@ export function compressIpv6(groups: readonly number[]): string {
   return `${hex(groups.slice(0, bestStart))}::${hex(groups.slice(bestStart + bestLength))}`;
 }
 
+/** What a record says of the call that wrote it, besides its bytes; see `DataCursor`. */
+export interface CallFacts {
+  readonly pid: number;
+  readonly tid: number;
+  readonly slept: boolean;
+  readonly waited: boolean;
+  readonly triggeredAtConnect: boolean;
+  readonly triggerSocket: number;
+  readonly triggerPosition: number;
+}
+
 /**
  * One WIRE_DATA record, read in place: `moveTo` the next one, and nothing of the last is valid
  * any more. Allocates nothing.
  */
-export class DataCursor implements DataRecord {
+export class DataCursor implements DataRecord, CallFacts {
   readonly #u32: Uint32Array;
   readonly bytes: Uint8Array;
   direction: Direction = RECEIVED;
@@ -162,6 +174,8 @@ export class DataCursor implements DataRecord {
   /** Socket cookie. */
   socket = 0;
   isShed = false;
+  /** The kernel did not know a verdict on its connection. */
+  isUndetermined = false;
   slept = false;
   /** It slept for events or for a time to pass, not only for a lock. */
   waited = false;
@@ -184,6 +198,7 @@ export class DataCursor implements DataRecord {
     const tail = index + WIRE_DATA_TAIL / 4;
     this.direction = (flags & DATA_SEND) === 0 ? RECEIVED : SENT;
     this.isShed = (flags & DATA_SHED) !== 0;
+    this.isUndetermined = (flags & DATA_UNDETERMINED) !== 0;
     this.slept = (flags & DATA_SLEPT) !== 0;
     this.waited = (flags & DATA_WAITED) !== 0;
     this.triggeredAtConnect = (flags & DATA_TRIGGER_CONNECT) !== 0;
@@ -198,5 +213,20 @@ export class DataCursor implements DataRecord {
     this.triggerSocket = readU64(u32, offset + WIRE_DATA_TRIGGER_SOCKET);
     this.triggerPosition = readU64(u32, offset + WIRE_DATA_TRIGGER_POSITION);
     this.tailStart = ((u32[tail] ?? 0) | (u32[tail + 1] ?? 0)) === 0 ? -1 : offset + WIRE_DATA_TAIL;
+  }
+  facts(): CallFacts {
+    const { pid, tid, slept, waited, triggeredAtConnect, triggerSocket, triggerPosition } = this;
+    return { pid, tid, slept, waited, triggeredAtConnect, triggerSocket, triggerPosition };
+  }
+
+  /** Says of another call what it said then; its bytes stay where they are. */
+  recall(facts: CallFacts): void {
+    this.pid = facts.pid;
+    this.tid = facts.tid;
+    this.slept = facts.slept;
+    this.waited = facts.waited;
+    this.triggeredAtConnect = facts.triggeredAtConnect;
+    this.triggerSocket = facts.triggerSocket;
+    this.triggerPosition = facts.triggerPosition;
   }
 }

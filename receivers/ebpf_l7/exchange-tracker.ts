@@ -158,6 +158,7 @@ export class ExchangeTracker implements ConnectionEvents {
     if (open.length > 0) this.#options.account.abandoned(reason, open.length);
     open.length = 0;
     connection.parser = undefined;
+    connection.detecting = undefined;
   }
 
   #drop(exchange: Exchange): void {

@@ -25,13 +25,18 @@ import {
   CAPTURE_COUNTERS_DROPPED,
   CAPTURE_COUNTERS_MARKERS,
   CAPTURE_COUNTERS_NO_PAYLOAD,
-  CAPTURE_COUNTERS_PREFIXES,
   CAPTURE_COUNTERS_SEEN,
   CAPTURE_COUNTERS_SHED_PER_MILLE,
+  PORT_ASK,
+  PORT_IGNORED,
+  WIRE_VERDICT_BYTES,
+  WIRE_VERDICT_LOCAL_START,
+  WIRE_VERDICT_PROTOCOL,
 } from "../../bpf/generated/wire.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { EbpfL7Config } from "./config.ts";
 import type { RingMemory } from "./decode.ts";
+import { disabledInKernel, NONE, type ProtocolRules } from "./protocol-rules.ts";
 
 const OBJECTS = new URL("../../build/bpf/", import.meta.url);
 const SYSFS_BTF = "/sys/kernel/btf/vmlinux";
@@ -53,7 +58,6 @@ export interface CaptureCounts {
   readonly bytesCaptured: number;
   readonly connections: number;
   readonly markers: number;
-  readonly prefixes: number;
   readonly closes: number;
   readonly closesLost: number;
   /** By the index of `DROP_REASONS`. */
@@ -74,6 +78,8 @@ export interface CaptureSource {
   setShedPerMille(shed: number): void;
   /** Makes the kernel announce every connection again, at its next call. */
   announceAgain(): void;
+  /** What user space decided of an undetermined connection; see `struct wire_verdict` in wire.h. */
+  decide(socket: number, localStart: number, wireProtocol: number): void;
   /** From now on records tell a sleep on a lock from a wait for events. May be called again. */
   watchSleeps(): void;
   close(): void;
@@ -84,6 +90,9 @@ export class BpfCapture implements CaptureSource {
   readonly #object: LoadedObject;
   readonly #ring: RingReader;
   readonly #counters: MappedMemory;
+  readonly #verdicts: BpfMap;
+  readonly #verdictKey = new DataView(new ArrayBuffer(8));
+  readonly #verdictValue = new DataView(new ArrayBuffer(WIRE_VERDICT_BYTES));
   readonly hooks: "sock" | "syscalls";
   #generation = 0;
   #watchesSleeps = false;
@@ -92,6 +101,7 @@ export class BpfCapture implements CaptureSource {
     this.#object = object;
     this.hooks = hooks;
     this.#ring = object.ring("socket_messages");
+    this.#verdicts = object.map("verdicts");
     this.#counters = object.map("capture_counters").mmap({ writable: true });
   }
 
@@ -147,7 +157,6 @@ export class BpfCapture implements CaptureSource {
       bytesCaptured: sum(CAPTURE_COUNTERS_BYTES_CAPTURED),
       connections: sum(CAPTURE_COUNTERS_CONNECTIONS),
       markers: sum(CAPTURE_COUNTERS_MARKERS),
-      prefixes: sum(CAPTURE_COUNTERS_PREFIXES),
       closes: sum(CAPTURE_COUNTERS_CLOSES),
       closesLost: sum(CAPTURE_COUNTERS_CLOSES_LOST),
       dropped: DROP_REASONS.map((_, index) => sum(CAPTURE_COUNTERS_DROPPED + 8 * index)),
@@ -162,6 +171,14 @@ export class BpfCapture implements CaptureSource {
   announceAgain(): void {
     this.#generation = (this.#generation + 1) >>> 0;
     this.#setKnob(CAPTURE_COUNTERS_ANNOUNCE_GENERATION, this.#generation);
+  }
+
+  decide(socket: number, localStart: number, wireProtocol: number): void {
+    const [key, value] = [this.#verdictKey, this.#verdictValue];
+    key.setBigUint64(0, BigInt(socket), true);
+    value.setUint32(WIRE_VERDICT_LOCAL_START, localStart, true);
+    value.setUint32(WIRE_VERDICT_PROTOCOL, wireProtocol, true);
+    this.#verdicts.set(new Uint8Array(key.buffer), new Uint8Array(value.buffer));
   }
 
   /** The same on every CPU. */
@@ -213,7 +230,12 @@ interface LoadOptions {
 
 function loadObject(options: LoadOptions): LoadedObject {
   const object = openObject(options.path);
-  object.rodata.set({ capture_bytes_max: options.config.capture_bytes });
+  const { protocols } = options.config;
+  object.rodata.set({
+    capture_bytes_max: options.config.capture_bytes,
+    protocols_disabled: disabledInKernel(protocols),
+    has_port_rules: Object.keys(protocols.ports).length > 0,
+  });
   object.map("socket_messages").setMaxEntries(options.config.ring_size);
   object.map("capture_counters").setMaxEntries(possibleCpus());
   object.map("selected_tasks").reuse(options.selection);
@@ -226,12 +248,25 @@ function loadObject(options: LoadOptions): LoadedObject {
   }
   const loaded = object.load();
   try {
+    writePortRules(loaded.map("port_rules"), protocols);
     for (const { name } of loaded.programs) if (name !== SLEEPS_PROGRAM) loaded.attach(name);
     return loaded;
   } catch (cause) {
     loaded.close();
     throw cause;
   }
+}
+
+function writePortRules(map: BpfMap, { ports }: ProtocolRules): void {
+  for (const [port, name] of Object.entries(ports)) {
+    map.set(uint32(Number(port)), uint32(name === NONE ? PORT_IGNORED : PORT_ASK));
+  }
+}
+
+function uint32(value: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, value, true);
+  return new Uint8Array(view.buffer);
 }
 
 /** CPUs that may ever be there: the programs count by CPU number. */

@@ -24,6 +24,7 @@ import { isEventLoop } from "./event-loop.ts";
 import { SignalOutput } from "./exchange-output.ts";
 import { ExchangeTracker } from "./exchange-tracker.ts";
 import { BpfCapture, type CaptureSource } from "./kernel-side.ts";
+import { ProtocolChoice } from "./protocol-choice.ts";
 import { RecordReader } from "./record-reader.ts";
 import { ShedControl } from "./shed-control.ts";
 
@@ -122,6 +123,7 @@ class Running {
   readonly #batcher: ResourceBatcher;
   readonly #table: ConnectionTable;
   readonly #tracker: ExchangeTracker;
+  readonly #choice: ProtocolChoice;
   readonly #reader: RecordReader;
   readonly #loop: DrainLoop;
   readonly #shed = new ShedControl();
@@ -164,6 +166,15 @@ class Running {
         measurements: this.#metrics,
       }),
     });
+    this.#choice = new ProtocolChoice({
+      cursor,
+      rules: config.protocols,
+      parserOptions: perService(config, selection),
+      protocolByWire,
+      verdicts: source,
+      account: this.#account,
+      serviceOf: boundedService(selection),
+    });
     this.#reader = new RecordReader({
       memory: source.memory,
       cursor,
@@ -171,8 +182,7 @@ class Running {
       tracker: this.#tracker,
       events: this.#tracker,
       account: this.#account,
-      parserOptions: perService(config, selection),
-      protocolByWire,
+      choice: this.#choice,
       onUnknown: () => {
         this.#isUnknownMet = true;
       },
@@ -255,6 +265,7 @@ class Running {
     } else {
       this.#shed.forget(ringFull);
     }
+    this.#choice.keepUp();
     if (this.#isUnknownMet) {
       this.#isUnknownMet = false;
       source.announceAgain();
@@ -306,15 +317,27 @@ function perService(
   selection: Pick<ProcessSelection, "process">,
 ): (pid: number) => ParserOptions {
   const made = new Map<string, ParserOptions>();
+  const serviceOf = boundedService(selection);
   return (pid) => {
-    const known = selection.process(pid)?.serviceName ?? "";
-    const name = made.size < SERVICES_MAX || made.has(known) ? known : "";
+    const name = serviceOf(pid);
     let options = made.get(name);
     if (options === undefined) {
       options = parserOptions(config);
       made.set(name, options);
     }
     return options;
+  };
+}
+
+/** Names of services; beyond the bound, none. */
+function boundedService(selection: Pick<ProcessSelection, "process">): (pid: number) => string {
+  const seen = new Set<string>([""]);
+  return (pid) => {
+    const name = selection.process(pid)?.serviceName ?? "";
+    if (seen.has(name)) return name;
+    if (seen.size >= SERVICES_MAX) return "";
+    seen.add(name);
+    return name;
   };
 }
 

@@ -4,13 +4,15 @@ import {
   WIRE_CONNECTION,
   WIRE_DATA,
   WIRE_HEADER_KIND,
+  WIRE_PROTOCOL_TLS,
 } from "../../bpf/generated/wire.ts";
-import { type ParserOptions, type Protocol, SENT } from "../../src/model/protocol.ts";
+import { SENT } from "../../src/model/protocol.ts";
 import type { Account } from "./account.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import { type DataCursor, decodeClose, decodeConnection, type RingMemory } from "./decode.ts";
 import type { ExchangeTracker } from "./exchange-tracker.ts";
+import type { ProtocolChoice } from "./protocol-choice.ts";
 
 export interface RecordReaderOptions {
   readonly memory: RingMemory;
@@ -19,9 +21,7 @@ export interface RecordReaderOptions {
   readonly tracker: ExchangeTracker;
   readonly events: ConnectionEvents;
   readonly account: Account;
-  /** Of the service that the process belongs to. */
-  readonly parserOptions: (pid: number) => ParserOptions;
-  readonly protocolByWire: (wireProtocol: number) => Protocol | undefined;
+  readonly choice: ProtocolChoice;
   /** A data record of a socket that is not in the table. */
   readonly onUnknown: () => void;
   /** A parser failed: a fault of ours. */
@@ -82,22 +82,17 @@ export class RecordReader {
   }
 
   #parse(connection: Connection): void {
-    const parser = connection.parser ?? this.#createParser(connection);
-    if (parser === undefined) return;
+    const { cursor, choice } = this.#options;
+    connection.parser ??= choice.createParser(connection);
     try {
-      parser.data(this.#options.cursor);
+      connection.parser.data(cursor);
+      if (connection.needsLook) choice.look(connection);
+      else if (cursor.isUndetermined) choice.remind(connection);
     } catch (error) {
       this.#options.account.drainFailures.add(1);
       this.#options.tracker.forget(connection, "gap");
       this.#options.onFailure(error);
     }
-  }
-
-  #createParser(connection: Connection): Connection["parser"] {
-    const protocol = this.#options.protocolByWire(connection.record.protocol);
-    const options = this.#options.parserOptions(this.#options.cursor.pid);
-    connection.parser = protocol?.createParser(options, connection);
-    return connection.parser;
   }
 
   #onConnection(offset: number): void {
@@ -108,7 +103,10 @@ export class RecordReader {
       const same =
         known.record.remoteStart === record.remoteStart &&
         known.record.localStart === record.localStart;
-      if (same) return;
+      if (same) {
+        this.#options.choice.tell(known);
+        return;
+      }
       this.#drop(known, "gap");
     }
     if (table.isFull) {
@@ -116,6 +114,7 @@ export class RecordReader {
       if (idle !== undefined) this.evict(idle);
     }
     account.connectionsOpened.add(1);
+    if (record.protocol === WIRE_PROTOCOL_TLS) this.#options.choice.countOpaque(record.pid);
     table.add(new Connection(record, events));
   }
 

@@ -34,11 +34,14 @@ import {
 import type { Exchange } from "../../../src/model/protocol.ts";
 import { TRIGGER_NONE } from "../../../src/model/stitch-key.ts";
 import { protocolByWire } from "../../../src/protocols/registry.ts";
+import { TEST_OPTIONS } from "../../../src/protocols/testing.ts";
 import { createMemoryTelemetry } from "../../../src/telemetry/memory-telemetry.ts";
 import { Account } from "../account.ts";
 import { ConnectionTable } from "../connection-table.ts";
 import { DataCursor, type RingMemory } from "../decode.ts";
 import { ExchangeTracker } from "../exchange-tracker.ts";
+import { ProtocolChoice } from "../protocol-choice.ts";
+import { protocolRules } from "../protocol-rules.ts";
 import { RecordReader } from "../record-reader.ts";
 
 export const REQUEST = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -62,10 +65,16 @@ export class RingBench {
   readonly finished: Exchange[] = [];
   /** TRIGGER_ values of the finished exchanges. */
   readonly triggers: number[] = [];
+  /** Socket, local start and protocol of what the kernel was told. */
+  readonly verdicts: (readonly number[])[] = [];
   unknown = 0;
   #timeNs = 1000;
 
-  constructor(connectionsMax = 16, attributes: ReadonlyMap<string, string> = new Map()) {
+  constructor(
+    connectionsMax = 16,
+    attributes: ReadonlyMap<string, string> = new Map(),
+    rules: Readonly<Record<string, unknown>> = {},
+  ) {
     const buffer = new ArrayBuffer(1024);
     this.memory = {
       bytes: new Uint8Array(buffer),
@@ -95,16 +104,22 @@ export class RingBench {
       tracker,
       events: tracker,
       account: this.account,
-      parserOptions: () => ({
-        headBytesMax: 8192,
-        pipelinedMax: 16,
-        urlQuery: false,
-        requestHeaders: [],
-        responseHeaders: [],
-        routesMax: 10,
-        rawStatements: false,
+      choice: new ProtocolChoice({
+        cursor,
+        rules: protocolRules.parse(rules),
+        parserOptions: () => TEST_OPTIONS,
+        protocolByWire,
+        account: this.account,
+        verdicts: {
+          decide: (socket, localStart, protocol) => {
+            this.verdicts.push([socket, localStart, protocol]);
+          },
+          announceAgain: () => {
+            this.unknown++;
+          },
+        },
+        serviceOf: () => "s",
       }),
-      protocolByWire,
       onUnknown: () => {
         this.unknown++;
       },
@@ -112,13 +127,13 @@ export class RingBench {
     });
   }
 
-  connection(socket: number, localStart = 100): void {
+  connection(socket: number, localStart = 100, protocol: number = WIRE_PROTOCOL_HTTP1): void {
     const { view } = this.#clear(WIRE_CONNECTION, WIRE_CONNECTION_BYTES);
     view.setBigUint64(WIRE_CONNECTION_SOCKET, BigInt(socket), true);
     view.setUint32(WIRE_CONNECTION_LOCAL_START, localStart, true);
     view.setUint8(WIRE_CONNECTION_FAMILY, 4);
     view.setUint8(WIRE_CONNECTION_FLAGS, CONNECTION_OPENER);
-    view.setUint16(WIRE_CONNECTION_PROTOCOL, WIRE_PROTOCOL_HTTP1, true);
+    view.setUint16(WIRE_CONNECTION_PROTOCOL, protocol, true);
     this.reader.onRecord(0);
   }
 
@@ -133,7 +148,7 @@ export class RingBench {
     view.setUint32(WIRE_DATA_TID, caller.tid ?? 7, true);
     view.setBigUint64(WIRE_DATA_TRIGGER_SOCKET, BigInt(caller.triggerSocket ?? 0), true);
     view.setBigUint64(WIRE_DATA_TRIGGER_POSITION, BigInt(caller.triggerPosition ?? 0), true);
-    bytes.set(Buffer.from(text), WIRE_DATA_BYTES);
+    bytes.set(Buffer.from(text, "latin1"), WIRE_DATA_BYTES);
     this.reader.onRecord(0);
   }
 

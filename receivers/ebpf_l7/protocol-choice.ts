@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  WIRE_PROTOCOL_FOLLOWED,
+  WIRE_PROTOCOL_IGNORED,
+  WIRE_PROTOCOL_TLS,
+  WIRE_PROTOCOL_UNDETERMINED,
+} from "../../bpf/generated/wire.ts";
+import type { ConnectionParser, ParserOptions, Protocol } from "../../src/model/protocol.ts";
+import { createDetectingParser, type DetectingParser } from "../../src/protocols/detection.ts";
+import type { Account } from "./account.ts";
+import { CallKeeper } from "./call-keeper.ts";
+import type { Connection } from "./connection.ts";
+import type { DataCursor } from "./decode.ts";
+import { fixedProtocol, NONE, type ProtocolRules } from "./protocol-rules.ts";
+
+/** Tells the kernel what becomes of a connection; see `struct wire_verdict` in wire.h. */
+export interface VerdictSink {
+  decide(socket: number, localStart: number, wireProtocol: number): void;
+  /** Makes the kernel announce every connection again, and look for verdicts as it does. */
+  announceAgain(): void;
+}
+
+export interface ProtocolChoiceOptions {
+  readonly cursor: DataCursor;
+  readonly rules: ProtocolRules;
+  /** Of the service that the process belongs to. */
+  readonly parserOptions: (pid: number) => ParserOptions;
+  readonly protocolByWire: (wireProtocol: number) => Protocol | undefined;
+  readonly verdicts: VerdictSink;
+  readonly account: Account;
+  readonly serviceOf: (pid: number) => string;
+}
+
+/** A verdict that the kernel has not taken after so long is told again. */
+const REPEAT_AFTER_NS = 1e9;
+
+/**
+ * Which parser a connection gets: what the user fixed, what the kernel recognised, or one that
+ * detects; and what the kernel is told when that is decided.
+ */
+export class ProtocolChoice {
+  readonly #options: ProtocolChoiceOptions;
+  #isMindChanged = false;
+
+  constructor(options: ProtocolChoiceOptions) {
+    this.#options = options;
+  }
+
+  /** Leaves a connection undecided (`needsLook`) unless it is sure from the start. */
+  createParser(connection: Connection): ConnectionParser {
+    const { cursor, rules, protocolByWire, parserOptions } = this.#options;
+    const { protocol, localPort, remotePort } = connection.record;
+    const options = parserOptions(cursor.pid);
+    const fixed = fixedProtocol(rules, localPort, remotePort) ?? connection.protocol?.name;
+    const byKernel = protocolByWire(protocol);
+    if (fixed === undefined && byKernel !== undefined && !connection.isMisjudged) {
+      return byKernel.createParser(options, connection);
+    }
+    const misjudged = connection.isMisjudged && byKernel !== undefined ? [byKernel.name] : [];
+    const detecting = createDetectingParser(
+      options,
+      connection,
+      {
+        localPort,
+        remotePort,
+        transport: "tcp",
+        only: fixed === NONE ? undefined : fixed,
+        forbidden: [...rules.disabled, ...misjudged],
+      },
+      new CallKeeper(connection, cursor),
+    );
+    connection.detecting = detecting;
+    connection.needsLook = connection.protocol === undefined;
+    return detecting;
+  }
+
+  /** After each record while `needsLook`: has something been decided? */
+  look(connection: Connection): void {
+    if (connection.isMisjudged && connection.detecting === undefined) {
+      // Its parser finds no message in it; the next record is the first of detection.
+      connection.giveUpOpen("malformed");
+      connection.parser = undefined;
+      return;
+    }
+    const { detecting } = connection;
+    if (detecting === undefined || detecting.verdict === "undecided") return;
+    connection.needsLook = false;
+    this.#count(connection, detecting);
+    this.tell(connection);
+  }
+
+  /** Tells the kernel (again), where it waits for the verdict or has been told. */
+  tell(connection: Connection): void {
+    const { detecting, record } = connection;
+    if (detecting === undefined || detecting.verdict === "undecided") return;
+    const { verdicts, cursor } = this.#options;
+    connection.protocol = detecting.protocol;
+    connection.toldNs = cursor.timeNs;
+    const wire = wireVerdict(detecting);
+    if (record.protocol === WIRE_PROTOCOL_UNDETERMINED) {
+      verdicts.decide(record.socket, record.localStart, wire);
+    } else if (wire === WIRE_PROTOCOL_IGNORED || wire === WIRE_PROTOCOL_TLS) {
+      // The kernel is sure and does not wait; it asks when it announces again.
+      verdicts.decide(record.socket, record.localStart, wire);
+      this.#isMindChanged = true;
+    }
+  }
+
+  /** A record that was written without knowing the verdict: it may have been lost. */
+  remind(connection: Connection): void {
+    if (connection.needsLook || connection.toldNs === 0) return;
+    if (this.#options.cursor.timeNs - connection.toldNs > REPEAT_AFTER_NS) this.tell(connection);
+  }
+
+  /** Once a second. */
+  keepUp(): void {
+    if (!this.#isMindChanged) return;
+    this.#isMindChanged = false;
+    this.#options.verdicts.announceAgain();
+  }
+
+  /** The kernel saw that it is encrypted. */
+  countOpaque(pid: number): void {
+    const { account, serviceOf } = this.#options;
+    account.opaque("tls", serviceOf(pid));
+  }
+
+  #count(connection: Connection, { verdict, protocol }: DetectingParser): void {
+    if (verdict === "tls") this.countOpaque(connection.record.pid);
+    else this.#options.account.detected(protocol?.name ?? "unknown");
+  }
+}
+
+function wireVerdict({ verdict, protocol }: DetectingParser): number {
+  if (verdict === "tls") return WIRE_PROTOCOL_TLS;
+  if (verdict !== "found") return WIRE_PROTOCOL_IGNORED;
+  return protocol?.wireProtocol ?? WIRE_PROTOCOL_FOLLOWED;
+}

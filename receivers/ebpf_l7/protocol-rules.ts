@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import type { Protocol } from "../../src/model/protocol.ts";
+import { PROTOCOLS } from "../../src/protocols/registry.ts";
+
+/** In place of a protocol's name: connections from and to the port are not looked at. */
+export const NONE = "none";
+const PORT_MAX = 65_535;
+const PORTS_MAX = 500;
+
+/** What the user says of protocols: which are never followed, and which port speaks which. */
+export interface ProtocolRules {
+  readonly disabled: readonly string[];
+  /** By port number: the name of a protocol, or `none`. */
+  readonly ports: Readonly<Record<string, string>>;
+}
+
+const NAMES = PROTOCOLS.map(({ name }) => name);
+
+function isPort(text: string): boolean {
+  return /^[0-9]+$/.test(text) && Number(text) >= 1 && Number(text) <= PORT_MAX;
+}
+
+function knownNames(names: readonly string[]): string {
+  return `Known protocols: ${[...names].sort().join(", ")}.`;
+}
+
+const protocolName = z.string().refine((name) => NAMES.includes(name), {
+  error: ({ input }) => `there is no protocol ${JSON.stringify(input)}. ${knownNames(NAMES)}`,
+});
+
+const portRule = z.string().refine((name) => name === NONE || NAMES.includes(name), {
+  error: ({ input }) =>
+    `there is no protocol ${JSON.stringify(input)}. ${knownNames(NAMES)} "none" ignores the port.`,
+});
+
+export const protocolRules: z.ZodType<ProtocolRules, unknown> = z.strictObject({
+  disabled: z
+    .array(protocolName)
+    .default([])
+    .describe("Protocols that are never followed, such as `[redis]`."),
+  ports: z
+    .record(z.string().refine(isPort, { error: "is not a port: 1 to 65535" }), portRule)
+    .refine((ports) => Object.keys(ports).length <= PORTS_MAX, {
+      error: `has more than ${PORTS_MAX} ports`,
+    })
+    .default({})
+    .describe("What is spoken on a port, on either side: a protocol, or `none` to ignore it."),
+});
+
+/** The protocol that the user fixed for one of these ports; the local one is asked first. */
+export function fixedProtocol(
+  { ports }: ProtocolRules,
+  localPort: number,
+  remotePort: number,
+): string | undefined {
+  return ports[localPort] ?? ports[remotePort];
+}
+
+/** The wire numbers of what the kernel knows and nobody follows, as a mask. */
+export function disabledInKernel(
+  { disabled }: ProtocolRules,
+  protocols: readonly Protocol[] = PROTOCOLS,
+): number {
+  let mask = 0;
+  for (const { name, wireProtocol } of protocols) {
+    if (wireProtocol !== undefined && disabled.includes(name)) mask |= 1 << wireProtocol;
+  }
+  return mask >>> 0;
+}
