@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
+import { MYSQL } from "./mysql/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
 import { Conversation } from "./testing.ts";
@@ -12,11 +13,11 @@ const goldenSchema = z.strictObject({
   title: z.string(),
   records: z.array(z.strictObject({ from: z.enum(["client", "server"]), text: z.string() })),
   close: z.number(),
-  /** `db.query.text` of each span in order, with `!` and its error. */
+  /** `db.query.text`, or else the name, of each span in order, with `!` and its error. */
   statements: z.array(z.string()),
 });
 
-for (const protocol of [REDIS, POSTGRESQL]) {
+for (const protocol of [REDIS, POSTGRESQL, MYSQL]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {
@@ -29,9 +30,9 @@ for (const protocol of [REDIS, POSTGRESQL]) {
             else talk.received(text);
           }
           talk.close(golden.close);
-          const statements = talk.observed.ended.map(({ attributes }) => {
+          const statements = talk.observed.ended.map(({ name, attributes }) => {
             const error = attributes["error.type"];
-            const text = String(attributes["db.query.text"]);
+            const text = String(attributes["db.query.text"] ?? name);
             return error === undefined ? text : `${text} !${String(error)}`;
           });
           assert.deepEqual(statements, golden.statements);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { MYSQL } from "./mysql/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
@@ -82,6 +83,40 @@ const postgresql: Writer = {
     Number(String(attributes["db.response.status_code"] ?? "E-1").slice(1)),
 };
 
+/** A payload after its length of three bytes and its number. */
+function packet(sequence: number, payload: string): string {
+  const { length } = payload;
+  return String.fromCharCode(length & 255, length >> 8, 0, sequence) + payload;
+}
+
+const mysql: Writer = {
+  protocol: MYSQL,
+  opening: [
+    { direction: SENT, text: packet(0, `\x0a8.4.0\0${"\x01".repeat(40)}`) },
+    { direction: RECEIVED, text: packet(1, `\0\x02\0\0${"\0".repeat(28)}me\0\0\0`) },
+    { direction: SENT, text: packet(2, "\0\0\0\x02\0\0\0") },
+  ],
+  request: (number, padding) => {
+    const name = bait(padding).replaceAll(/[`\0]/g, "_");
+    return packet(0, `\x03SELECT t${number}x FROM \`${name}\``);
+  },
+  response: (number, padding) => {
+    const row = String.fromCharCode(padding) + bait(padding);
+    const code = number + 1000;
+    return [
+      packet(1, "\x01"),
+      packet(2, `\x03def${"\0".repeat(18)}`),
+      packet(3, "\xfe\0\0\x02\0"),
+      packet(4, row),
+      packet(5, row),
+      packet(6, `\xff${String.fromCharCode(code & 255, code >> 8)}#42000no`),
+    ].join("");
+  },
+  requestNumber: (attributes) => Number(/t(\d+)x/.exec(String(attributes["db.query.text"]))?.[1]),
+  responseNumber: (attributes) =>
+    Number(String(attributes["db.response.status_code"] ?? "999")) - 1000,
+};
+
 const sizes = fc.array(fc.array(fc.nat(90), { minLength: 1, maxLength: 4 }), {
   minLength: 1,
   maxLength: 8,
@@ -159,7 +194,7 @@ const fractions = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
   maxLength: 6,
 });
 
-for (const writer of [redis, postgresql]) {
+for (const writer of [redis, postgresql, mysql]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (groups: readonly (readonly number[])[], where: readonly number[]): void => {

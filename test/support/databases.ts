@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startTestAgent, type TestAgent } from "./agent.ts";
+import { eventually } from "./eventually.ts";
+import type { FlatSpan } from "./otlp-json.ts";
+import { freePorts } from "./proc-net.ts";
+import { type RunningProcess, type StartOptions, startProcess } from "./process.ts";
+
+const APPS = join(import.meta.dirname, "..", "apps");
+const SETPRIV = "/usr/bin/setpriv";
+const POSTGRESQL_PACKAGES = "/usr/lib/postgresql";
+
+/** A real server with an empty folder of its own. */
+export interface DatabaseServer {
+  readonly process: RunningProcess;
+  readonly port: number;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+async function startServer(
+  folder: string,
+  options: (port: number) => StartOptions,
+): Promise<DatabaseServer> {
+  const [port = 0] = await freePorts(1);
+  const started = await startProcess({ ...options(port), readyPort: port });
+  return {
+    process: started,
+    port,
+    [Symbol.asyncDispose]: async () => {
+      await started[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function makeFolder(name: string): string {
+  return mkdtempSync(join(tmpdir(), `backstitch-${name}-`));
+}
+
+export async function startRedis(): Promise<DatabaseServer> {
+  const folder = makeFolder("redis");
+  return await startServer(folder, (port) => ({
+    command: "redis-server",
+    args: ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+  }));
+}
+
+export async function startMemcached(): Promise<DatabaseServer> {
+  return await startServer(makeFolder("memcached"), (port) => ({
+    command: "memcached",
+    args: ["-u", "root", "-l", "127.0.0.1", "-p", String(port), "-U", "0", "-t", "2"],
+  }));
+}
+
+/** Trusts the user `tester`, who owns everything. */
+export async function startPostgresql(): Promise<DatabaseServer> {
+  // The server refuses to run as root.
+  const asPostgres = ["--reuid", "postgres", "--regid", "postgres", "--clear-groups"];
+  const [version = ""] = readdirSync(POSTGRESQL_PACKAGES).sort().reverse();
+  const bin = join(POSTGRESQL_PACKAGES, version, "bin");
+  const folder = makeFolder("postgresql");
+  execFileSync("chown", ["postgres:postgres", folder]);
+  chmodSync(folder, 0o700);
+  const initdb = [join(bin, "initdb"), "-D", folder, "-A", "trust", "-U", "tester", "-N"];
+  execFileSync(SETPRIV, [...asPostgres, ...initdb], { stdio: "pipe", cwd: "/" });
+  return await startServer(folder, (port) => ({
+    command: SETPRIV,
+    args: [
+      ...[...asPostgres, join(bin, "postgres"), "-D", folder, "-p", String(port)],
+      ...["-h", "127.0.0.1", "-k", "", "-F"],
+    ],
+    cwd: "/",
+  }));
+}
+
+/** With the user `tester`, password `secret`, and the empty databases `shop` and `other`. */
+export async function startMariadb(): Promise<DatabaseServer> {
+  const folder = makeFolder("mariadb");
+  const data = join(folder, "data");
+  execFileSync(
+    "mariadb-install-db",
+    [
+      ...["--no-defaults", "--user=root", `--datadir=${data}`, "--skip-test-db"],
+      "--auth-root-authentication-method=normal",
+    ],
+    { stdio: "pipe" },
+  );
+  const server = await startServer(folder, (port) => ({
+    command: "/usr/sbin/mariadbd",
+    args: [
+      ...["--no-defaults", "--user=root", `--datadir=${data}`, `--socket=${folder}/socket`],
+      ...["--bind-address=127.0.0.1", `--port=${port}`, "--local-infile=1"],
+      ...["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"],
+    ],
+  }));
+  const sql = [
+    "CREATE USER tester@'127.0.0.1' IDENTIFIED BY 'secret'",
+    "GRANT ALL ON *.* TO tester@'127.0.0.1'",
+    "CREATE DATABASE shop",
+    "CREATE DATABASE other",
+  ];
+  execFileSync("mariadb", ["--no-defaults", "-u", "root", "-S", `${folder}/socket`], {
+    input: `${sql.join(";\n")};\n`,
+  });
+  return server;
+}
+
+/** A script of test/apps that waits for its signal, works, and says `done`. */
+export async function startSession(
+  script: string,
+  ...args: readonly (number | string)[]
+): Promise<RunningProcess> {
+  return await startProcess({
+    command: "/usr/bin/python3",
+    args: [join(APPS, script), ...args.map(String)],
+    readyOutput: /waiting/,
+  });
+}
+
+export async function runSession(client: RunningProcess): Promise<void> {
+  process.kill(client.pid, "SIGUSR1");
+  await eventually(
+    async () => client.output(),
+    (output) => /done|Error/.test(output),
+  );
+  assert.match(client.output(), /done/);
+}
+
+export interface ObservedSession {
+  readonly agent: TestAgent;
+  readonly clients: readonly FlatSpan[];
+  readonly servers: readonly FlatSpan[];
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Runs a session while an agent watches both ends, until `count` spans of each are there. */
+export async function observeSession(
+  server: DatabaseServer,
+  client: RunningProcess,
+  count: number,
+): Promise<ObservedSession> {
+  const pids = [server.process.pid, client.pid];
+  const agent = await startTestAgent({
+    targets: `[{pids: [${pids[0]}], name: database}, {pids: [${pids[1]}], name: app}]`,
+  });
+  try {
+    await runSession(client);
+    const spans = await agent.spansWhen(2 * count);
+    return {
+      agent,
+      clients: spans.filter(({ kind }) => kind === "client"),
+      servers: spans.filter(({ kind }) => kind === "server"),
+      [Symbol.asyncDispose]: async () => await agent[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await agent[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** `name | text !error`, without what is not there. */
+export function lineOf(span: FlatSpan): string {
+  const text = span.attributes.get("db.query.text");
+  const error = span.attributes.get("error.type");
+  const line = text === undefined ? span.name : `${span.name} | ${String(text)}`;
+  return error === undefined ? line : `${line} !${String(error)}`;
+}
+
+/** Each operation once at either end, and its two spans carry one name. */
+export function assertSession(session: ObservedSession, expected: readonly string[]): void {
+  const sorted = [...expected].sort();
+  assert.deepEqual(session.clients.map(lineOf).sort(), sorted);
+  assert.deepEqual(session.servers.map(lineOf).sort(), sorted);
+  const ids = new Set(session.clients.map(({ spanId }) => spanId));
+  assert.equal(ids.size, expected.length);
+  for (const span of session.servers) assert.ok(ids.has(span.parentSpanId), lineOf(span));
+  for (const span of session.clients) assert.equal(span.service, "app");
+}
