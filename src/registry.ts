@@ -15,12 +15,14 @@ import { factory as resourceProcessor } from "../processors/resource/factory.ts"
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
+import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
 import type { Factory } from "./component/component.ts";
 
 /** Every component of this build, one line each: the only file outside its folder that a new one edits. */
 export const FACTORIES: readonly Factory[] = [
   ebpfL7Receiver,
   otlpReceiver,
+  pcapReceiver,
   memoryLimiterProcessor,
   attributesProcessor,
   resourceProcessor,

@@ -40,6 +40,8 @@ const BLOCKS_MAX = 1024;
 
 export interface DurationMetricsOptions {
   readonly version: string;
+  /** Name of the instrumentation scope; that of `ebpf_l7` if not given. */
+  readonly scope?: string;
   readonly clock: EpochClock;
   /** Series of one process and instrument; the last one takes what does not fit. */
   readonly seriesMax: number;
@@ -117,7 +119,7 @@ export class DurationMetrics {
   constructor(options: DurationMetricsOptions) {
     this.#clock = options.clock;
     this.#seriesMax = options.seriesMax;
-    this.#scope = encodeScope(options.version);
+    this.#scope = encodeScope(options.version, options.scope);
     this.#writer.bool(KEYS.overflow, true);
     this.#overflowAttributes = this.#writer.out.take();
   }

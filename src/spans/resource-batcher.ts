@@ -30,6 +30,8 @@ const FREE_SLABS_MAX = 64;
 
 export interface ResourceBatcherOptions {
   readonly version: string;
+  /** Name of the instrumentation scope; that of `ebpf_l7` if not given. */
+  readonly scope?: string;
 }
 
 class ProcessSpans {
@@ -56,7 +58,7 @@ export class ResourceBatcher {
   #bytes = 0;
 
   constructor(options: ResourceBatcherOptions) {
-    this.#scope = encodeScope(options.version);
+    this.#scope = encodeScope(options.version, options.scope);
   }
 
   /** Spans waiting. */
@@ -166,10 +168,10 @@ export function encodeResource(process: SelectedProcess): Uint8Array {
 }
 
 /** The field `scope` with its tag and length, the same for spans and metrics. */
-export function encodeScope(version: string): Uint8Array {
+export function encodeScope(version: string, name: string = SCOPE_NAME_L7): Uint8Array {
   const out = new ProtoWriter(64);
   const message = out.beginMessage(SCOPE);
-  out.stringField(SCOPE_NAME, SCOPE_NAME_L7);
+  out.stringField(SCOPE_NAME, name);
   out.stringField(SCOPE_VERSION, version);
   out.endMessage(message);
   return out.take();

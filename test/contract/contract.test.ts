@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What every component of the registry must do, whoever wrote it. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,6 +36,9 @@ const sockets = new Set<Socket>();
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "backstitch-contract-"));
+  // A pcap header (microseconds, Ethernet) and no packet.
+  const header = Uint32Array.of(0xa1b2c3d4, 0x00040002, 0, 0, 262_144, 1);
+  writeFileSync(join(folder, "empty.pcap"), header);
   port = await freePort();
   deaf = createServer((socket) => {
     sockets.add(socket.resume());
@@ -63,6 +66,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{endpoint: "http://127.0.0.1:${toPort}", ${FAST_RETRY}}`;
     case "file":
       return `{path: ${join(folder, "out.jsonl")}}`;
+    case "pcap":
+      return `{path: ${join(folder, "empty.pcap")}}`;
     case "health_check":
       return `{endpoint: "127.0.0.1:${toPort}"}`;
     case "attributes":

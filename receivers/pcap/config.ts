@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import { byteSize, duration } from "../../src/config/types.ts";
+import { PROTOCOLS } from "../../src/protocols/registry.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export interface PcapConfig {
+  readonly path: readonly string[];
+  readonly perspective: "client" | "server" | "both";
+  readonly services: Readonly<Record<string, string>>;
+  readonly protocols: {
+    readonly ports: Readonly<Record<string, string>>;
+    readonly disabled: readonly string[];
+  };
+  readonly reorder_wait: number;
+  readonly reassembly_bytes_max: number;
+  readonly unanswered_after: number;
+  readonly max_connections: number;
+  readonly idle_timeout: number;
+  readonly head_bytes_max: number;
+  readonly pipelined_max: number;
+  readonly url_query: boolean;
+  readonly request_headers: readonly string[];
+  readonly response_headers: readonly string[];
+  readonly routes_max: number;
+  readonly raw_statements: boolean;
+}
+
+const NO_PATH = 'path must name a capture, for example "trace.pcap" or "captures/*.pcapng"';
+const pathText = z.string({ error: NO_PATH }).min(1, { error: NO_PATH });
+
+function protocolName(): z.ZodType<string, string> {
+  return z.string().refine((name) => PROTOCOLS.some((protocol) => protocol.name === name), {
+    error: () => `is not a protocol. There are: ${PROTOCOLS.map(({ name }) => name).join(", ")}`,
+  });
+}
+
+function headerNames(which: string): z.ZodType<string[], unknown> {
+  return z
+    .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, { error: "is not a header name" }))
+    .transform((names) => names.map((name) => name.toLowerCase()))
+    .default([])
+    .describe(`Headers of ${which} to record as attributes; values leave the host as they are.`);
+}
+
+export const configSchema: z.ZodType<PcapConfig> = z.strictObject({
+  path: z
+    .union([pathText.transform((path) => [path]), z.array(pathText).min(1)], { error: NO_PATH })
+    .describe("Captures to read, in this order; `*`, `?` and `**` as in a shell."),
+  perspective: z
+    .enum(["client", "server", "both"])
+    .default("client")
+    .describe("From whose end an exchange is told; `both` makes two linked spans of each."),
+  services: z
+    .record(z.string(), z.string().min(1))
+    .default({})
+    .describe("`service.name` by `address` or `address:port`."),
+  protocols: z
+    .strictObject({
+      ports: z
+        .record(z.string().regex(/^\d{1,5}$/, { error: "is not a port" }), protocolName())
+        .default({})
+        .describe("The protocol that a server port speaks; others are detected."),
+      disabled: z.array(protocolName()).default([]).describe("Protocols that are never detected."),
+    })
+    .default({ ports: {}, disabled: [] })
+    .describe("Protocols by port, and those that are not wanted."),
+  reorder_wait: duration({ minMs: 0, maxMs: 60_000 })
+    .default(200)
+    .describe("Packet time that acknowledged bytes are waited for before they count as lost."),
+  reassembly_bytes_max: byteSize({ min: 64 * KIB, max: 1024 * MIB })
+    .default(4 * MIB)
+    .describe("Bytes of one connection that wait for earlier ones at most."),
+  unanswered_after: duration()
+    .default(0)
+    .describe("Requests that the capture's end finds waiting for less are no span."),
+  max_connections: z
+    .int()
+    .min(16)
+    .max(10_000_000)
+    .default(262_144)
+    .describe("Connections followed at a time; beyond, one that was long idle is ended."),
+  idle_timeout: duration({ minMs: 1000 })
+    .default(600_000)
+    .describe("Packet time without a packet after which a connection is over; UDP: a tenth."),
+  head_bytes_max: byteSize({ min: 256, max: MIB })
+    .default(64 * KIB)
+    .describe("Longest message head that is parsed, bytes, 256 to 1MiB."),
+  pipelined_max: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(1024)
+    .describe("Requests without a response on one connection, 1 to 10000."),
+  url_query: z.boolean().default(false).describe("Record `url.query`; may hold secrets."),
+  request_headers: headerNames("requests"),
+  response_headers: headerNames("responses"),
+  routes_max: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(200)
+    .describe("Distinct `http.route` values a service before they are cut short."),
+  raw_statements: z
+    .boolean()
+    .default(false)
+    .describe("Record statements and keys with their literals; may hold personal data."),
+});

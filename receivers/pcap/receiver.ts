@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Observable, Subject, type Subscription } from "rxjs";
+import type { Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
+import { messageOf } from "../../src/component/errors.ts";
+import type { Batch, Signal } from "../../src/model/batch.ts";
+import type { ParserOptions } from "../../src/model/protocol.ts";
+import { DurationMetrics } from "../../src/spans/duration-metrics.ts";
+import { EpochClock } from "../../src/spans/epoch-clock.ts";
+import { ResourceBatcher } from "../../src/spans/resource-batcher.ts";
+import { SpanEncoder } from "../../src/spans/span-encoder.ts";
+import { Account } from "./account.ts";
+import { checkCapture, createReader, expandPaths, readCapture } from "./capture-files.ts";
+import type { PcapConfig } from "./config.ts";
+import type { ConnectionContext } from "./connection.ts";
+import { Dissector } from "./dissector.ts";
+import { CaptureClock, CaptureFormatError, type PacketReader } from "./packet.ts";
+import { ServerSides } from "./server-side.ts";
+import { Services } from "./services.ts";
+import { SpanOutput } from "./span-output.ts";
+import { createStreamCounts } from "./tcp-streams.ts";
+
+const NS_PER_MS = 1e6;
+const SCOPE = "backstitch/pcap";
+
+/** Reads captures from their first packet to the last, and completes. */
+export class PcapReceiver implements Receiver {
+  readonly #settings: ReceiverSettings;
+  readonly #config: PcapConfig;
+  readonly #traces = new Subject<Batch>();
+  readonly #metrics = new Subject<Batch>();
+  readonly #stopping = new AbortController();
+  #reading: Reading | undefined;
+  #done: Promise<void> | undefined;
+
+  constructor(settings: ReceiverSettings, config: PcapConfig) {
+    this.#settings = settings;
+    this.#config = config;
+  }
+
+  output(signal: Signal): Observable<Batch> {
+    return signal === "metrics" ? this.#metrics : this.#traces;
+  }
+
+  async start(host: Host): Promise<void> {
+    const paths = expandPaths(this.#config.path);
+    for (const path of paths) await checkCapture(path);
+    const reading = new Reading({
+      settings: this.#settings,
+      config: this.#config,
+      paths,
+      stopping: this.#stopping.signal,
+      emit: (batch) => (batch.signal === "metrics" ? this.#metrics : this.#traces).next(batch),
+    });
+    this.#reading = reading;
+    this.#done = reading.run().then(
+      () => this.#complete(),
+      (error: unknown) => host.fatal(this.#settings.id, error),
+    );
+  }
+
+  async shutdown(_signal: AbortSignal): Promise<void> {
+    this.#stopping.abort();
+    await this.#done;
+    this.#reading?.close();
+    this.#complete();
+  }
+
+  #complete(): void {
+    this.#traces.complete();
+    this.#metrics.complete();
+  }
+}
+
+interface ReadingOptions {
+  readonly settings: ReceiverSettings;
+  readonly config: PcapConfig;
+  readonly paths: readonly string[];
+  readonly stopping: AbortSignal;
+  readonly emit: (batch: Batch) => void;
+}
+
+/** All files of one run, one after the other, as one capture. */
+class Reading {
+  readonly #options: ReadingOptions;
+  readonly #account: Account;
+  readonly #epochClock = new EpochClock(0n);
+  readonly #captureClock = new CaptureClock((offsetNs) => this.#epochClock.set(offsetNs));
+  readonly #output: SpanOutput;
+  readonly #counts = createStreamCounts();
+  readonly #dissector: Dissector;
+  readonly #demand: Subscription;
+  #isDemanded = false;
+  #onDemanded: (() => void) | undefined;
+
+  constructor(options: ReadingOptions) {
+    const { settings, config } = options;
+    const { telemetry } = settings;
+    this.#options = options;
+    this.#account = new Account(telemetry, settings.id);
+    this.#output = this.#createOutput();
+    const services = new Services(config.services);
+    const portProtocols = new Map(
+      Object.entries(config.protocols.ports).map(([port, name]) => [Number(port), name]),
+    );
+    const context: ConnectionContext = {
+      account: this.#account,
+      services,
+      parserOptions: perService(config),
+      write: this.#output.write,
+      onFailure: (error) => this.#report(error),
+      unansweredAfterNs: config.unanswered_after * NS_PER_MS,
+      perspectives: config.perspective === "both" ? ["client", "server"] : [config.perspective],
+      limits: {
+        reorderWaitNs: config.reorder_wait * NS_PER_MS,
+        heldBytesMax: config.reassembly_bytes_max,
+      },
+      counts: this.#counts,
+      protocolOf: (port) => portProtocols.get(port),
+      disabledProtocols: config.protocols.disabled,
+    };
+    this.#dissector = new Dissector({
+      account: this.#account,
+      context,
+      servers: new ServerSides([...portProtocols.keys(), ...namedPorts(config.services)]),
+      connectionsMax: config.max_connections,
+      idleTimeoutNs: config.idle_timeout * NS_PER_MS,
+    });
+    const { fragments } = this.#dissector.decoder;
+    this.#account.publish(this.#counts, fragments, () => this.#dissector.connections);
+    this.#demand = settings.demand.subscribe((isDemanded) => this.#onDemand(isDemanded));
+  }
+
+  async run(): Promise<void> {
+    const { paths, stopping, settings } = this.#options;
+    const { logger } = settings.telemetry;
+    try {
+      for (const path of paths) {
+        if (stopping.aborted) break;
+        logger.info("Reading a capture", { path });
+        await this.#readFile(path);
+      }
+      this.#dissector.end();
+      this.#flush(true);
+    } finally {
+      this.#demand.unsubscribe();
+    }
+    const summary = this.#account.summary(this.#counts);
+    logger.info(stopping.aborted ? "Reading was stopped" : "All captures are read", summary);
+  }
+
+  /** The counts stay until here, for an agent that goes on with other receivers. */
+  close(): void {
+    this.#account.close();
+  }
+
+  async #readFile(path: string): Promise<void> {
+    let reader: PacketReader | undefined;
+    let head: Uint8Array = new Uint8Array(0);
+    try {
+      for await (const chunk of await readCapture(path)) {
+        if (!(chunk instanceof Uint8Array)) continue;
+        if (reader === undefined) {
+          head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+          if (head.length < 4) continue;
+          reader = createReader(head, this.#captureClock, this.#dissector.onPacket);
+          if (reader === undefined) throw new CaptureFormatError("neither pcap nor pcapng");
+        }
+        reader.push(head.length === 0 ? chunk : head);
+        head = new Uint8Array(0);
+        this.#flush(false);
+        await this.#turn();
+        if (this.#options.stopping.aborted) return;
+      }
+      if (reader?.pendingBytes !== 0) this.#damaged(path, "the file ends within a packet");
+    } catch (error) {
+      this.#damaged(path, messageOf(error));
+    }
+  }
+
+  /** What was read until there counts; the rest cannot be found again. */
+  #damaged(path: string, what: string): void {
+    this.#account.filesDamaged.add(1);
+    const { logger } = this.#options.settings.telemetry;
+    logger.warn("A capture is damaged or cut; it was read up to there", { path, error: what });
+  }
+
+  /** Others have a turn of the event loop; more is read when there is room. */
+  async #turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const { stopping } = this.#options;
+    while (!this.#isDemanded && !stopping.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#onDemanded = resolve;
+        stopping.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  #onDemand(isDemanded: boolean): void {
+    this.#isDemanded = isDemanded;
+    if (isDemanded) this.#onDemanded?.();
+  }
+
+  #flush(isEnd: boolean): void {
+    this.#output.flush(isEnd ? this.#dissector.nowNs : undefined);
+  }
+
+  #createOutput(): SpanOutput {
+    const { settings, emit } = this.#options;
+    const { version } = settings.buildInfo;
+    const clock = this.#epochClock;
+    const batcher = new ResourceBatcher({ version, scope: SCOPE });
+    return new SpanOutput({
+      encoder: settings.signals.has("traces") ? new SpanEncoder({ clock, batcher }) : undefined,
+      metrics: settings.signals.has("metrics")
+        ? new DurationMetrics({ version, scope: SCOPE, clock, seriesMax: SERIES_MAX })
+        : undefined,
+      batcher,
+      arePeersObserved: this.#options.config.perspective === "both",
+      emit,
+    });
+  }
+
+  #report(error: unknown): void {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#options.settings.telemetry.logger.error("A parser failed", { error: message });
+  }
+}
+
+/** Combinations of method, route, status and so on, a service and instrument. */
+const SERIES_MAX = 2000;
+/** Services whose routes are bounded one by one; further ones share a bound. */
+const SERVICES_MAX = 1024;
+
+function perService(config: PcapConfig): (service: string) => ParserOptions {
+  const made = new Map<string, ParserOptions>();
+  return (service) => {
+    const name = made.size < SERVICES_MAX || made.has(service) ? service : "";
+    let options = made.get(name);
+    if (options === undefined) {
+      options = {
+        headBytesMax: config.head_bytes_max,
+        pipelinedMax: config.pipelined_max,
+        urlQuery: config.url_query,
+        requestHeaders: config.request_headers,
+        responseHeaders: config.response_headers,
+        routesMax: config.routes_max,
+        rawStatements: config.raw_statements,
+      };
+      made.set(name, options);
+    }
+    return options;
+  };
+}
+
+/** Ports of `address:port` names: somebody serves there. */
+function namedPorts(services: PcapConfig["services"]): readonly number[] {
+  return Object.keys(services).flatMap((name) => {
+    const port = /^(?:[^:]+|\[.*\]):(\d+)$/.exec(name)?.[1];
+    return port === undefined ? [] : [Number(port)];
+  });
+}
