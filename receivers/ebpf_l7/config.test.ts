@@ -27,3 +27,16 @@ test("header names are compared in lower case and must be names", () => {
   ]);
   assert.equal(configSchema.safeParse({ response_headers: ["a b"] }).success, false);
 });
+
+test("protocols are fixed by port or disabled, and a wrong name tells the known ones", () => {
+  assert.deepEqual(configSchema.parse({}).protocols, { disabled: [], ports: {} });
+  const given = { disabled: ["redis"], ports: { 9042: "http1", 22: "none" } };
+  assert.deepEqual(configSchema.parse({ protocols: given }).protocols, given);
+  for (const protocols of [{ disabled: ["reddis"] }, { ports: { 80: "reddis" } }]) {
+    const [issue] = configSchema.safeParse({ protocols }).error?.issues ?? [];
+    assert.match(issue?.message ?? "", /no protocol "reddis".*http1.*redis/);
+  }
+  const [issue] =
+    configSchema.safeParse({ protocols: { ports: { http: "redis" } } }).error?.issues ?? [];
+  assert.deepEqual(issue?.path, ["protocols", "ports", "http"]);
+});

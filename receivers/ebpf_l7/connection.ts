@@ -8,13 +8,12 @@ import type {
   Role,
 } from "../../src/model/protocol.ts";
 import type { DetectingParser } from "../../src/protocols/detection.ts";
+import { Doubt } from "../../src/protocols/doubt.ts";
 import { SpanConnection } from "../../src/spans/span-connection.ts";
 import type { ConnectionRecord } from "./decode.ts";
 
 /** Ended exchanges that are remembered for reads that name them late. */
 const ENDED_MAX = 4;
-/** Breaches of its framing, without any completed exchange, after which a protocol was a wrong guess. */
-const MALFORMED_MAX = 3;
 
 /** What a connection tells its owner; the exchange is one of this connection's. */
 export interface ConnectionEvents {
@@ -49,7 +48,7 @@ export class Connection implements ExchangeEvents {
   isMisjudged = false;
   /** When the kernel was told a verdict; 0 if not. */
   toldNs = 0;
-  #malformed = 0;
+  readonly #doubt = new Doubt();
   /** Of the watched process, by its first request; undefined until then. */
   role: Role | undefined;
   /** The other end, when this agent watches it too. */
@@ -103,12 +102,13 @@ export class Connection implements ExchangeEvents {
 
   begin(exchange: Exchange): void {
     this.role ??= exchange.role;
+    this.#doubt.begin();
     this.#events.begin(this, exchange);
     this.open.push(exchange);
   }
 
   end(exchange: Exchange): void {
-    this.#malformed = Number.NEGATIVE_INFINITY;
+    this.#doubt.end();
     this.#forget(exchange);
     const slot = this.#ended++ % ENDED_MAX;
     this.#endedRequests[slot] = exchange.requestPosition;
@@ -123,12 +123,11 @@ export class Connection implements ExchangeEvents {
   }
 
   lost(reason: LossReason): void {
-    if (reason === "malformed" && ++this.#malformed === MALFORMED_MAX) {
-      // Detection has its own doubts.
-      if (this.detecting === undefined) {
-        this.isMisjudged = true;
-        this.needsLook = true;
-      }
+    this.#doubt.lost(reason);
+    // Detection has its own doubts.
+    if (this.#doubt.isWrong && this.detecting === undefined) {
+      this.isMisjudged = true;
+      this.needsLook = true;
     }
     this.#events.lost(reason);
   }

@@ -9,6 +9,7 @@ import type {
   Protocol,
 } from "../model/protocol.ts";
 import { DetectionTally } from "./detection-tally.ts";
+import { Doubt } from "./doubt.ts";
 import { RecordCopy } from "./record-copy.ts";
 import { PROTOCOLS } from "./registry.ts";
 
@@ -49,13 +50,6 @@ const TRIES_MAX = 16;
 /** What waits for a decision; the oldest go first. */
 const HELD_RECORDS_MAX = 32;
 const HELD_BYTES_MAX = 16_384;
-/**
- * A guess was wrong when, without any completed exchange, its parser complains so much: a breach
- * of the framing has this weight, bytes that it cannot place weigh one each after a breach.
- */
-const DOUBT_MAX = 9;
-const MALFORMED_DOUBT = 3;
-
 const KEEPER: RecordKeeper = {
   copy: (record) => new RecordCopy(record),
   replaying: () => undefined,
@@ -91,7 +85,7 @@ class Detector implements DetectingParser, ExchangeEvents {
   #heldBytes = 0;
   /** Exchanges of a guess that has not proved right yet. */
   #open: Exchange[] | undefined;
-  #doubt = 0;
+  readonly #doubt = new Doubt();
   #excluded: readonly Protocol[] = [];
   verdict: Verdict = "undecided";
   protocol: Protocol | undefined;
@@ -120,7 +114,7 @@ class Detector implements DetectingParser, ExchangeEvents {
   data(record: DataRecord): void {
     if (this.#parser !== undefined) {
       this.#parser.data(record);
-      if (this.#doubt >= DOUBT_MAX) this.#withdraw();
+      if (this.#doubt.isWrong) this.#withdraw();
       return;
     }
     if (this.verdict !== "undecided") {
@@ -131,7 +125,7 @@ class Detector implements DetectingParser, ExchangeEvents {
   }
 
   close(timeNs: number, error: number, sent?: number, received?: number): void {
-    if (this.#doubt > 0) this.#withdraw();
+    if (this.#doubt.isAny) this.#withdraw();
     if (this.verdict === "undecided") this.#decide(true);
     if (this.#parser === undefined) this.#giveUp(this.verdict);
     else this.#parser.close(timeNs, error, sent, received);
@@ -139,12 +133,13 @@ class Detector implements DetectingParser, ExchangeEvents {
 
   begin(exchange: Exchange): void {
     this.#open?.push(exchange);
+    this.#doubt.begin();
     this.#options.events.begin(exchange);
   }
 
   end(exchange: Exchange): void {
     this.#open = undefined;
-    this.#doubt = 0;
+    this.#doubt.end();
     this.#options.events.end(exchange);
   }
 
@@ -155,8 +150,7 @@ class Detector implements DetectingParser, ExchangeEvents {
   }
 
   lost(reason: LossReason): void {
-    if (reason === "malformed") this.#doubt += MALFORMED_DOUBT;
-    else if (this.#doubt > 0) this.#doubt++;
+    this.#doubt.lost(reason);
     this.#options.events.lost(reason);
   }
 
@@ -200,7 +194,7 @@ class Detector implements DetectingParser, ExchangeEvents {
       return;
     }
     this.#open = [];
-    this.#doubt = 0;
+    this.#doubt.reset();
     this.#follow(found, this);
     this.#replay();
   }
@@ -229,7 +223,7 @@ class Detector implements DetectingParser, ExchangeEvents {
     if (this.#open === undefined) return;
     for (const exchange of this.#open) this.#options.events.abandon(exchange, "malformed");
     this.#open = undefined;
-    this.#doubt = 0;
+    this.#doubt.reset();
     if (this.protocol !== undefined) this.#excluded = [...this.#excluded, this.protocol];
     this.#parser = undefined;
     this.protocol = undefined;

@@ -15,6 +15,7 @@ import {
   WIRE_CONNECTION_FLAGS,
   WIRE_CONNECTION_LOCAL_START,
   WIRE_CONNECTION_PROTOCOL,
+  WIRE_CONNECTION_REMOTE_PORT,
   WIRE_CONNECTION_SOCKET,
   WIRE_DATA,
   WIRE_DATA_BYTES,
@@ -47,6 +48,9 @@ import { RecordReader } from "../record-reader.ts";
 export const REQUEST = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 export const RESPONSE = "HTTP/1.1 204 No Content\r\n\r\n";
 
+/** Remote port of all connections. */
+export const BENCH_PORT = 4000;
+
 /** Who made a call, and what its thread had read last. */
 export interface Caller {
   readonly tid?: number;
@@ -67,6 +71,8 @@ export class RingBench {
   readonly triggers: number[] = [];
   /** Socket, local start and protocol of what the kernel was told. */
   readonly verdicts: (readonly number[])[] = [];
+  announced = 0;
+  readonly choice: ProtocolChoice;
   unknown = 0;
   #timeNs = 1000;
 
@@ -97,6 +103,7 @@ export class RingBench {
         },
       },
     });
+    this.choice = this.#createChoice(cursor, rules);
     this.reader = new RecordReader({
       memory: this.memory,
       cursor,
@@ -104,26 +111,30 @@ export class RingBench {
       tracker,
       events: tracker,
       account: this.account,
-      choice: new ProtocolChoice({
-        cursor,
-        rules: protocolRules.parse(rules),
-        parserOptions: () => TEST_OPTIONS,
-        protocolByWire,
-        account: this.account,
-        verdicts: {
-          decide: (socket, localStart, protocol) => {
-            this.verdicts.push([socket, localStart, protocol]);
-          },
-          announceAgain: () => {
-            this.unknown++;
-          },
-        },
-        serviceOf: () => "s",
-      }),
+      choice: this.choice,
       onUnknown: () => {
         this.unknown++;
       },
       onFailure: (error) => assert.ifError(error),
+    });
+  }
+
+  #createChoice(cursor: DataCursor, rules: Readonly<Record<string, unknown>>): ProtocolChoice {
+    return new ProtocolChoice({
+      cursor,
+      rules: protocolRules.parse(rules),
+      parserOptions: () => TEST_OPTIONS,
+      protocolByWire,
+      account: this.account,
+      verdicts: {
+        decide: (socket, localStart, protocol) => {
+          this.verdicts.push([socket, localStart, protocol]);
+        },
+        announceAgain: () => {
+          this.announced++;
+        },
+      },
+      serviceOf: () => "s",
     });
   }
 
@@ -132,6 +143,7 @@ export class RingBench {
     view.setBigUint64(WIRE_CONNECTION_SOCKET, BigInt(socket), true);
     view.setUint32(WIRE_CONNECTION_LOCAL_START, localStart, true);
     view.setUint8(WIRE_CONNECTION_FAMILY, 4);
+    view.setUint16(WIRE_CONNECTION_REMOTE_PORT, BENCH_PORT, true);
     view.setUint8(WIRE_CONNECTION_FLAGS, CONNECTION_OPENER);
     view.setUint16(WIRE_CONNECTION_PROTOCOL, protocol, true);
     this.reader.onRecord(0);

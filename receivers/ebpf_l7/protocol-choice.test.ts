@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  DATA_SEND,
+  DATA_UNDETERMINED,
+  WIRE_PROTOCOL_HTTP1,
+  WIRE_PROTOCOL_IGNORED,
+  WIRE_PROTOCOL_REDIS,
+  WIRE_PROTOCOL_TLS,
+  WIRE_PROTOCOL_UNDETERMINED,
+} from "../../bpf/generated/wire.ts";
+import { TRIGGER_REQUEST } from "../../src/model/stitch-key.ts";
+import { BENCH_PORT, REQUEST, RESPONSE, RingBench } from "./testing/ring-bench.ts";
+
+const RARE = REQUEST.replace("GET", "FROBNICATE");
+const START = 100;
+
+test("the kernel is told once what was found in an undetermined connection", () => {
+  const bench = new RingBench();
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED);
+  for (const index of [0, 1]) {
+    bench.data(1, DATA_SEND | DATA_UNDETERMINED, index * RARE.length, RARE);
+    bench.data(1, DATA_UNDETERMINED, index * RESPONSE.length, RESPONSE);
+  }
+  assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_HTTP1]]);
+  assert.equal(bench.finished.length, 2);
+});
+
+test("the kernel is told of encryption and of what nobody knows", async () => {
+  const bench = new RingBench();
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED);
+  bench.data(1, DATA_SEND, 0, `\x16\x03\x01\x00\x60\x01${"h".repeat(95)}`);
+  bench.connection(2, START + 1, WIRE_PROTOCOL_UNDETERMINED);
+  for (let index = 0; index < 16; index++) {
+    bench.data(2, index % 2 === 0 ? DATA_SEND : 0, (index >> 1) * 9, "\x07private");
+  }
+  assert.deepEqual(bench.verdicts, [
+    [1, START, WIRE_PROTOCOL_TLS],
+    [2, START + 1, WIRE_PROTOCOL_IGNORED],
+  ]);
+  const label = 'connections_opaque{reason="tls",service="s"}';
+  assert.equal(await bench.telemetry.value(`backstitch_ebpf_l7_${label}`), 1);
+});
+
+test("a verdict is told again when the connection is announced again", () => {
+  const bench = new RingBench();
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED);
+  bench.data(1, DATA_SEND, 0, RARE);
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED);
+  assert.equal(bench.verdicts.length, 2);
+});
+
+test("facts for stitching are those of the held record that began the exchange", () => {
+  const bench = new RingBench();
+  bench.connection(1, 500);
+  bench.data(1, 0, 0, REQUEST, { tid: 5 });
+  bench.connection(2, START, WIRE_PROTOCOL_UNDETERMINED);
+  const [first, rest] = [RARE.slice(0, 12), RARE.slice(12)];
+  const caller = { tid: 5, triggerSocket: 1, triggerPosition: REQUEST.length };
+  bench.data(2, DATA_SEND, 0, first, caller);
+  assert.equal(bench.table.get(2)?.role, undefined, "not decided by its first bytes");
+  bench.data(2, DATA_SEND, first.length, rest, { tid: 6 });
+  bench.data(2, 0, 0, RESPONSE, { tid: 6 });
+  assert.deepEqual(bench.triggers, [TRIGGER_REQUEST]);
+  assert.equal(bench.finished[0]?.requestTid, 5);
+});
+
+test("what the kernel misjudged is detected anew, and the kernel is told when it is nothing", () => {
+  const bench = new RingBench();
+  bench.connection(1, START, WIRE_PROTOCOL_REDIS);
+  let [sent, received] = [0, 0];
+  const exchange = (request: string, response: string): void => {
+    bench.data(1, DATA_SEND, sent, request);
+    bench.data(1, 0, received, response);
+    sent += request.length;
+    received += response.length;
+  };
+  const wrong = "*1\r\n$9\r\ngarbage that goes on beyond its length\r\n";
+  for (let index = 0; index < 30; index++) exchange(wrong, "-no");
+  assert.equal(bench.table.get(1)?.isMisjudged, true);
+  assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_IGNORED]]);
+  bench.choice.keepUp();
+  assert.equal(bench.announced, 1, "or else the kernel would not look");
+});
+
+test("what the user says of a port is stronger than the kernel's guess", () => {
+  const bench = new RingBench(16, new Map(), { ports: { [BENCH_PORT]: "redis" } });
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED);
+  bench.data(1, DATA_SEND, 0, "PING\r\n");
+  assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_REDIS]]);
+  bench.data(1, 0, 0, "+PONG\r\n");
+  assert.equal(bench.finished.length, 1);
+});
