@@ -5,10 +5,12 @@ import { config as rxjsConfig } from "rxjs";
 import { messageOf } from "../component/errors.ts";
 import type { Logger } from "../component/telemetry.ts";
 import type { Loaded } from "../config/load.ts";
+import { Service } from "../pipeline/service.ts";
 import { ThrottledLog } from "../pipeline/throttled-log.ts";
 import { Topology } from "../pipeline/topology.ts";
 import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
 import { TelemetryService } from "../telemetry/telemetry-service.ts";
+import { FileWatch } from "./file-watch.ts";
 
 /** A drain that takes longer is cut: what is left is counted as dropped. */
 const DRAIN_MS = 25_000;
@@ -22,25 +24,35 @@ type End =
   | { readonly kind: "finished" }
   | { readonly kind: "broken"; readonly componentId: string; readonly error: unknown };
 
+export interface AgentInputs {
+  readonly loaded: Loaded;
+  readonly version: string;
+  /** Reads the configuration again, for SIGHUP. */
+  readonly reread: () => Promise<Loaded>;
+  /** The files that were read last, when a change of theirs is to do what SIGHUP does. */
+  readonly watched: ReadonlySet<string> | undefined;
+}
+
 /** Runs a configuration until a signal or a broken component ends it. */
 export class Agent {
   #loaded: Loaded;
   readonly #reread: () => Promise<Loaded>;
   readonly #version: string;
+  readonly #watched: ReadonlySet<string> | undefined;
   readonly #telemetry: TelemetryService;
   readonly #logger: Logger;
   readonly #end = Promise.withResolvers<End>();
   #hangup = Promise.withResolvers<Reload>();
   #signals = 0;
+  #follow = (): void => {};
 
-  /**
-   * `reread` reads the configuration again, for SIGHUP. Throws `AgentError` when a log file
-   * cannot be opened.
-   */
-  constructor(loaded: Loaded, version: string, reread: () => Promise<Loaded>) {
+  /** Throws `AgentError` when a log file cannot be opened. */
+  constructor(inputs: AgentInputs) {
+    const { loaded, version, reread, watched } = inputs;
     this.#loaded = loaded;
     this.#reread = reread;
     this.#version = version;
+    this.#watched = watched;
     const { telemetry } = loaded.config.service;
     this.#telemetry = new TelemetryService({
       config: telemetry,
@@ -56,6 +68,9 @@ export class Agent {
     for (const signal of SIGNALS) process.on(signal, onSignal);
     const onHangup = (): void => this.#hangup.resolve({ kind: "reload" });
     process.on("SIGHUP", onHangup);
+    const watch = new FileWatch(onHangup);
+    this.#follow = () => watch.set(this.#watched ?? []);
+    this.#follow();
     const onError = (error: unknown): void => this.#onBroken("the agent itself", error);
     process.on("uncaughtException", onError);
     const streams = new ThrottledLog(this.#logger);
@@ -69,6 +84,7 @@ export class Agent {
       rxjsConfig.onUnhandledError = null;
       process.off("uncaughtException", onError);
       process.off("SIGHUP", onHangup);
+      watch.set([]);
       for (const signal of SIGNALS) process.off(signal, onSignal);
     }
   }
@@ -79,21 +95,20 @@ export class Agent {
       Version: this.#version,
       NumCPU: availableParallelism(),
     });
-    let topology: Topology | undefined;
+    let service: Service | undefined;
     try {
       await this.#telemetry.start();
-      topology = this.#build(this.#loaded);
-      await topology.start();
+      service = this.#build(this.#loaded);
+      await service.start();
     } catch (error) {
       this.#logger.error("Failed to start", { error: messageOf(error) });
-      await this.#stop(topology);
+      await this.#stop(service);
       throw error;
     }
     this.#logger.info("Everything is ready. Begin running and processing data.");
-    const ended = await this.#untilEnd(topology);
-    const { end } = ended;
+    const end = await this.#untilEnd(service);
     this.#logEnd(end);
-    await this.#stop(ended.topology);
+    await this.#stop(service);
     return end.kind === "broken" ? 1 : 0;
   }
 
@@ -114,14 +129,13 @@ export class Agent {
     for (const { level, message, fields } of warnings) this.#logger[level](message, fields);
   }
 
-  /** Waits, and reloads when asked to; gives what ended the waiting and what runs then. */
-  async #untilEnd(first: Topology): Promise<{ readonly end: End; readonly topology: Topology }> {
-    let topology = first;
+  /** Waits, and reloads when asked to. */
+  async #untilEnd(service: Service): Promise<End> {
     for (;;) {
       const event = await Promise.race([this.#end.promise, this.#hangup.promise]);
-      if (event.kind !== "reload") return { end: event, topology };
+      if (event.kind !== "reload") return event;
       this.#hangup = Promise.withResolvers<Reload>();
-      topology = await this.#reload(topology);
+      await this.#reload(service);
     }
   }
 
@@ -130,57 +144,43 @@ export class Agent {
    * nothing. One that cannot start is taken back; only if the old one cannot start either is that
    * the agent's end.
    */
-  async #reload(running: Topology): Promise<Topology> {
-    this.#logger.info("Received signal from OS", { signal: "SIGHUP" });
+  async #reload(service: Service): Promise<void> {
+    this.#logger.info("Reading the configuration again");
     let loaded: Loaded;
     try {
       loaded = await this.#reread();
       await dryBuild(loaded, this.#version);
     } catch (error) {
+      this.#follow();
       const fields = { error: messageOf(error) };
       this.#logger.error("The new configuration is not taken; nothing has changed", fields);
-      return running;
+      return;
     }
-    this.#logger.info("Config updated, restart service");
+    this.#follow();
+    this.#logger.info("Config updated, restarting what has changed");
     this.#warn(loaded);
     const [before, after] = [this.#loaded, loaded].map(({ config }) =>
       JSON.stringify(config.service.telemetryInput),
     );
     if (before !== after) this.#logger.warn("service::telemetry changes with a restart only");
-    await this.#drain(running);
-    const started = await this.#tryStart(loaded);
-    if (started !== undefined) {
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), DRAIN_MS);
+    const outcome = await service.change(loaded.config, deadline.signal);
+    clearTimeout(timer);
+    if (outcome === "changed") {
       this.#loaded = loaded;
       this.#logger.info("Everything is ready. Begin running and processing data.");
-      return started;
-    }
-    const restored = await this.#tryStart(this.#loaded);
-    if (restored === undefined) {
+    } else if (outcome === "restored") {
+      this.#logger.warn("The configuration before the reload runs again");
+    } else {
       this.#onBroken("the agent itself", "the configuration before the reload cannot start again");
-      return running;
-    }
-    this.#logger.warn("The configuration before the reload runs again");
-    return restored;
-  }
-
-  async #tryStart(loaded: Loaded): Promise<Topology | undefined> {
-    let topology: Topology | undefined;
-    try {
-      topology = this.#build(loaded);
-      await topology.start();
-      return topology;
-    } catch (error) {
-      this.#logger.error("Failed to start", { error: messageOf(error) });
-      await topology?.shutdown(AbortSignal.abort());
-      return undefined;
     }
   }
 
-  #build(loaded: Loaded): Topology {
-    return new Topology({
+  #build(loaded: Loaded): Service {
+    return new Service({
       config: loaded.config,
       buildInfo: { version: this.#version },
-      withExtensions: true,
       telemetryFor: (fields) => this.#telemetry.forComponent(fields),
       logger: this.#logger,
       onBroken: (componentId, error) => this.#onBroken(componentId, error),
@@ -188,16 +188,12 @@ export class Agent {
     });
   }
 
-  async #drain(topology: Topology | undefined): Promise<void> {
+  async #stop(service: Service | undefined): Promise<void> {
+    this.#logger.info("Starting shutdown...");
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), DRAIN_MS);
-    await topology?.shutdown(deadline.signal);
+    await service?.shutdown(deadline.signal);
     clearTimeout(timer);
-  }
-
-  async #stop(topology: Topology | undefined): Promise<void> {
-    this.#logger.info("Starting shutdown...");
-    await this.#drain(topology);
     this.#logger.info("Shutdown complete.");
     await this.#telemetry.shutdown();
   }
@@ -221,7 +217,6 @@ export async function dryBuild(loaded: Loaded, version: string): Promise<void> {
   const topology = new Topology({
     config: loaded.config,
     buildInfo: { version },
-    withExtensions: false,
     telemetryFor: () => telemetry,
     logger: telemetry.logger,
     onBroken: () => undefined,

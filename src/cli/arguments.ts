@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nearest } from "../config/nearest.ts";
 
-const COMMANDS = ["run", "validate", "components", "featuregate", "print-config", "help"] as const;
+const COMMANDS = [
+  "run",
+  "validate",
+  "components",
+  "featuregate",
+  "print-config",
+  "doctor",
+  "help",
+] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export interface Arguments {
@@ -9,13 +17,17 @@ export interface Arguments {
   readonly uris: readonly string[];
   readonly sets: readonly string[];
   readonly featureGates: readonly string[];
+  /** Reload when a configuration file changes. */
+  readonly watch: boolean;
+  /** Of `doctor`. */
+  readonly json: boolean;
   /** Of `print-config`. */
   readonly mode: string;
   readonly format: string;
 }
 
 const VALUE_FLAGS = ["--config", "--set", "--feature-gates", "--mode", "--format"];
-const FLAGS = [...VALUE_FLAGS, "--help", "--version"];
+const FLAGS = [...VALUE_FLAGS, "--watch", "--json", "--help", "--version"];
 
 /** Reads the command line as the Collector does; a text is what is wrong. Flags may come anywhere. */
 export function parseArguments(argv: readonly string[]): Arguments | string {
@@ -24,9 +36,13 @@ export function parseArguments(argv: readonly string[]): Arguments | string {
   );
   const words: string[] = [];
   let special: "help" | "version" | undefined;
+  let watch = false;
+  let json = false;
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at] ?? "";
     if (word === "-h" || word === "--help") special = "help";
+    else if (word === "--watch") watch = true;
+    else if (word === "--json") json = true;
     else if (word === "-v" || word === "--version") special ??= "version";
     else if (!word.startsWith("-") || word === "-") words.push(word);
     else {
@@ -48,6 +64,8 @@ export function parseArguments(argv: readonly string[]): Arguments | string {
     command: special ?? command,
     uris: values["--config"] ?? [],
     sets: values["--set"] ?? [],
+    watch,
+    json,
     mode: values["--mode"]?.at(-1) ?? "redacted",
     format: values["--format"]?.at(-1) ?? "yaml",
     featureGates: (values["--feature-gates"] ?? []).flatMap((list) => list.split(",")),
@@ -100,12 +118,15 @@ Commands:
   components    list the components of this build
   print-config  show the configuration with all defaults; --mode=redacted|unredacted,
                 --format=yaml|json
+  doctor        say what of the agent works on this host, what falls back, and why; with --config
+                of what that configuration needs; --json
   featuregate   list feature gates
   help          show this text
 
 Flags:
       --config URI           configuration: a path, file:PATH, env:NAME, yaml:TEXT, http(s)://…; repeat to merge
       --set KEY.PATH=VALUE   override one value after all --config; repeatable
+      --watch                reload when a configuration file changes, as after SIGHUP
       --feature-gates LIST   enable gates, -NAME disables
   -h, --help                 show this text
   -v, --version              show the version

@@ -37,10 +37,28 @@ export async function runCli(inputs: CliInputs): Promise<number> {
     case "featuregate":
       inputs.stdout("ID  Enabled  Stage  Description\n");
       return 0;
+    case "doctor":
+      return await withDoctor(inputs, parsed);
     case "run":
     case "validate":
     case "print-config":
       return await withConfig(inputs, parsed);
+  }
+}
+
+async function withDoctor(inputs: CliInputs, { uris, sets, json }: Arguments): Promise<number> {
+  const { factories, env, version } = inputs;
+  const readFile = (path: string): string => readFileSync(path, "utf8");
+  try {
+    const config =
+      uris.length === 0
+        ? undefined
+        : (await fetchConfig({ uris, sets, factories, env, readFile })).config;
+    const { runDoctor } = await import("./doctor/doctor.ts");
+    const stdout = (text: string): void => inputs.stdout(text);
+    return await runDoctor({ version, config, isJson: json, stdout });
+  } catch (error) {
+    return fail(inputs, describeFailure(error, true));
   }
 }
 
@@ -56,21 +74,28 @@ async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number>
   const printProblem = printOptionProblem(parsed);
   if (printProblem !== undefined) return fail(inputs, printProblem);
   try {
-    const read = (): Promise<Loaded> =>
-      fetchConfig({
+    const files = new Set<string>();
+    const read = (): Promise<Loaded> => {
+      files.clear();
+      return fetchConfig({
         uris: parsed.uris,
         sets: parsed.sets,
         factories: inputs.factories,
         env: inputs.env,
-        readFile: (path) => readFileSync(path, "utf8"),
+        readFile: (path) => {
+          files.add(path);
+          return readFileSync(path, "utf8");
+        },
       });
+    };
     const loaded = await read();
     if (parsed.command === "validate") {
       await dryBuild(loaded, inputs.version);
       return 0;
     }
     if (parsed.command === "print-config") return printConfig(inputs, parsed, loaded);
-    return await new Agent(loaded, inputs.version, read).run();
+    const watched = parsed.watch ? files : undefined;
+    return await new Agent({ loaded, version: inputs.version, reread: read, watched }).run();
   } catch (error) {
     return fail(inputs, describeFailure(error, parsed.command !== "run"));
   }

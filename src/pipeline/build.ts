@@ -23,8 +23,6 @@ import { ReceiverOutlet } from "./receiver-outlet.ts";
 export interface BuildInputs {
   readonly config: AgentConfig;
   readonly buildInfo: { readonly version: string };
-  /** `validate` leaves extensions out, as the Collector does. */
-  readonly withExtensions: boolean;
   /** Telemetry whose log lines carry `fields`. */
   telemetryFor(fields: Fields): Telemetry;
   /** A component is finished: the agent should shut down with an error. */
@@ -41,7 +39,6 @@ export interface Stage<C> {
 
 /** The components in the order in which they start, and what connects them. */
 export interface Built {
-  readonly extensions: readonly Stage<Extension>[];
   readonly exporters: readonly Stage<Exporter>[];
   /** Processors and connectors, in the order in which data meets them. */
   readonly processors: readonly Stage<Component>[];
@@ -85,10 +82,7 @@ class Builder {
   }
 
   build(): Built {
-    const { config, withExtensions } = this.#inputs;
-    const extensions = withExtensions
-      ? config.service.extensions.map((id) => this.#extension(id))
-      : [];
+    const { config } = this.#inputs;
     // From the last, so that `toReversed` gives the order of the configuration again.
     for (const pipeline of config.service.pipelines.toReversed()) this.#pipeline(pipeline);
     const built = [...this.#pipelines.values()].toReversed();
@@ -101,20 +95,12 @@ class Builder {
       outlets.push(...made.outlets);
     }
     return {
-      extensions,
       exporters: [...this.#exporters.values()],
       processors: this.#stages.toReversed(),
       receivers,
       flow: this.#flow.toReversed(),
       outlets,
     };
-  }
-
-  #extension(id: string): Stage<Extension> {
-    const { factory, config } = configured(this.#inputs.config.extensions, id);
-    const settings = this.#settings(id, "extension", {});
-    const component = guarded("extension", id, () => factory.create(settings, config));
-    return { id, kind: "extension", component };
   }
 
   /** Built once, after all that it feeds. The configuration has no cycles. */
@@ -246,13 +232,33 @@ class Builder {
   }
 
   #settings(id: string, kind: string, fields: Fields): Settings {
-    const telemetry = this.#inputs.telemetryFor({
-      "otelcol.component.id": id,
-      "otelcol.component.kind": kind,
-      ...fields,
-    });
-    return { id, telemetry, buildInfo: this.#inputs.buildInfo };
+    return settingsOf(this.#inputs, id, kind, fields);
   }
+}
+
+function settingsOf(
+  inputs: Pick<BuildInputs, "buildInfo" | "telemetryFor">,
+  id: string,
+  kind: string,
+  fields: Fields,
+): Settings {
+  const telemetry = inputs.telemetryFor({
+    "otelcol.component.id": id,
+    "otelcol.component.kind": kind,
+    ...fields,
+  });
+  return { id, telemetry, buildInfo: inputs.buildInfo };
+}
+
+/** Throws `AgentError` when it cannot be created. */
+export function buildExtension(
+  inputs: Pick<BuildInputs, "buildInfo" | "telemetryFor">,
+  config: AgentConfig,
+  id: string,
+): Extension {
+  const { factory, config: own } = configured(config.extensions, id);
+  const settings = settingsOf(inputs, id, "extension", {});
+  return guarded("extension", id, () => factory.create(settings, own));
 }
 
 function configured<F extends Factory>(

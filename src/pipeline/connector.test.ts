@@ -13,8 +13,8 @@ import {
 import { loadConfig } from "../config/load.ts";
 import type { Batch } from "../model/batch.ts";
 import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
+import { Service } from "./service.ts";
 import { batchOf, watchedBatch } from "./test-support.ts";
-import { Topology } from "./topology.ts";
 
 const NEVER_ABORTED = new AbortController().signal;
 const empty = z.strictObject({});
@@ -28,7 +28,7 @@ class Bench {
   readonly sinkReady = new Map<string, BehaviorSubject<boolean>>();
   demand = true;
 
-  build(pipelines: string): Topology {
+  build(pipelines: string): Service {
     const { telemetry } = createMemoryTelemetry();
     const { config } = loadConfig({
       uris: [
@@ -41,10 +41,9 @@ class Bench {
       readFile: () => "",
       factories: this.#factories(),
     });
-    return new Topology({
+    return new Service({
       config,
       buildInfo: { version: "0" },
-      withExtensions: true,
       telemetryFor: () => telemetry,
       logger: telemetry.logger,
       onBroken: (id, error) => this.broken.push(`${id} ${String(error)}`),

@@ -14,8 +14,8 @@ import { loadConfig } from "../config/load.ts";
 import type { Batch } from "../model/batch.ts";
 import { createMemoryTelemetry } from "../telemetry/memory-telemetry.ts";
 import { perBatch } from "./per-batch.ts";
+import { Service } from "./service.ts";
 import { batchOf, watchedBatch } from "./test-support.ts";
-import { Topology } from "./topology.ts";
 
 const NEVER_ABORTED = new AbortController().signal;
 const empty = z.strictObject({});
@@ -63,7 +63,7 @@ class Bench {
     return [receiver, this.#processor(), this.#exporter(), extension];
   }
 
-  topology(yaml: string): Topology {
+  topology(yaml: string): Service {
     const { config } = loadConfig({
       uris: [`yaml:${yaml}`],
       sets: [],
@@ -71,10 +71,9 @@ class Bench {
       readFile: () => "",
       factories: this.factories(),
     });
-    return new Topology({
+    return new Service({
       config,
       buildInfo: { version: "0" },
-      withExtensions: true,
       telemetryFor: () => this.memory.telemetry,
       logger: this.memory.telemetry.logger,
       onBroken: (id, error) => this.broken.push(`${id} ${String(error)}`),

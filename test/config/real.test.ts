@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadConfig } from "../../src/config/load.ts";
-import { Topology } from "../../src/pipeline/topology.ts";
+import { Service } from "../../src/pipeline/service.ts";
 import { FACTORIES } from "../../src/registry.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
 
@@ -23,10 +23,9 @@ for (const path of FILES) {
       readFile: (file) => readFileSync(file, "utf8"),
     });
     const { telemetry } = createMemoryTelemetry();
-    const topology = new Topology({
+    const topology = new Service({
       config,
       buildInfo: { version: "0" },
-      withExtensions: true,
       telemetryFor: () => telemetry,
       logger: telemetry.logger,
       onBroken: (id, error) => assert.fail(`${id}: ${String(error)}`),

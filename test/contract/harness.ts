@@ -10,7 +10,7 @@ import type { Batch, Outcome } from "../../src/model/batch.ts";
 import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { REQUESTS } from "../../src/pdata/requests.ts";
 import { createReceipt } from "../../src/pipeline/receipt.ts";
-import { Topology } from "../../src/pipeline/topology.ts";
+import { Service } from "../../src/pipeline/service.ts";
 import { FACTORIES } from "../../src/registry.ts";
 import {
   createMemoryTelemetry,
@@ -76,7 +76,7 @@ export class Harness {
   readonly deliveries: number[] = [];
   demand = true;
   readonly #source = new Subject<Batch>();
-  readonly topology: Topology;
+  readonly topology: Service;
 
   constructor(parts: {
     readonly receiver?: string;
@@ -98,10 +98,9 @@ service: {pipelines: {traces: {receivers: [${idOf(receiver)}], processors: [${pr
       readFile: () => "",
       factories: [...FACTORIES, ...this.#ends()],
     });
-    this.topology = new Topology({
+    this.topology = new Service({
       config,
       buildInfo: { version: "0" },
-      withExtensions: true,
       telemetryFor: () => this.memory.telemetry,
       logger: this.memory.telemetry.logger,
       onBroken: (id, error) => this.broken.push(`${id}: ${String(error)}`),
