@@ -87,6 +87,11 @@ export class StitchKey {
   }
 }
 
+/** Words of the ids in the key at `at`: the span's own (0, 1), its counterpart's, its trigger's. */
+export function idWord(bytes: Uint8Array, at: number, word: number): number {
+  return readFixed32(bytes, at + PREFIX.length + 8 + word * 4) | 0;
+}
+
 const TRACE_ID_AT = 40;
 
 /** Whether the key holds a usable trace context: neither id may be all zero (W3C). */

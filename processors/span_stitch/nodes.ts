@@ -64,9 +64,7 @@ const NEXT_CHILD = 7;
 const PREVIOUS_CHILD = 8;
 const TRACE = 9;
 const LIST = 10;
-const LIST_NEXT = 11;
-const LIST_PREVIOUS = 12;
-const DUE_MS = 13;
+const LIST_AT = 11;
 const PARENT_LOW = 14;
 const PARENT_HIGH = 15;
 /** Two doubles, at an even place. */
@@ -131,23 +129,22 @@ export class Nodes {
   keyAt: Int32Array = this.#field(KEY_AT);
   bodyEnd: Int32Array = this.#field(BODY_END);
   group: Int32Array = this.#field(GROUP);
-  /** For `deadlines.ts`; whole milliseconds, modulo 2^32. */
+  /** For `deadlines.ts`: the list that it is in, and where. */
   list: Int32Array = this.#field(LIST);
-  listNext: Int32Array = this.#field(LIST_NEXT);
-  listPrevious: Int32Array = this.#field(LIST_PREVIOUS);
-  dueMs: Int32Array = this.#field(DUE_MS);
+  listAt: Int32Array = this.#field(LIST_AT);
 
   /** Pairs of a hash and a row; a look-up touches no row whose hash is another. */
   #index: Int32Array = new Int32Array(ROWS_FIRST * PAIRS_PER_ROW * 2);
   #mask = ROWS_FIRST * PAIRS_PER_ROW - 1;
   /** Where the first row stands that was never used. */
   #end = ROW_WORDS;
-  #free = 0;
-  #used = 0;
+  /** Freed rows, the last one first; kept apart, since a freed row is not in the cache. */
+  #free: Int32Array = new Int32Array(ROWS_FIRST);
+  #freeCount = 0;
 
   /** Rows in use. */
   get used(): number {
-    return this.#used;
+    return this.#end / ROW_WORDS - 1 - this.#freeCount;
   }
 
   /** The row with this id, or 0. */
@@ -166,6 +163,15 @@ export class Nodes {
     if (this.#index === index) this.#put(pair, hash, row);
     else this.#insert(hash, row);
     return row;
+  }
+
+  /**
+   * Reads where the id stands in the index, for its cache line: look-ups that depend on nothing
+   * wait for memory together, those of spans that are worked on one after the other do not. The
+   * result means nothing, but must be used.
+   */
+  warm(low: number, high: number): number {
+    return this.#index[(hashOf(low, high) & this.#mask) * 2] ?? 0;
   }
 
   setTimes(row: number, startNs: number, endNs: number): void {
@@ -193,9 +199,7 @@ export class Nodes {
   release(row: number): void {
     if (((this.flags[row] ?? 0) & DETACHED) === 0) this.#unindex(row);
     this.state[row] = FREE;
-    this.parent[row] = this.#free;
-    this.#free = row;
-    this.#used--;
+    this.#free[this.#freeCount++] = row;
   }
 
   /** Puts `row` first among what waits for `parent`. */
@@ -248,15 +252,14 @@ export class Nodes {
   }
 
   #allocate(low: number, high: number): number {
-    let row = this.#free;
-    if (row !== 0) {
-      this.#free = this.parent[row] ?? 0;
+    let row = 0;
+    if (this.#freeCount > 0) {
+      row = this.#free[--this.#freeCount] ?? 0;
     } else {
       if (this.#end === this.#words.length) this.#grow();
       row = this.#end;
       this.#end += ROW_WORDS;
     }
-    this.#used++;
     // Times, places in the source and neighbours in lists are set before they are read.
     const words = this.#words;
     words[row + ID_LOW] = low;
@@ -332,9 +335,9 @@ export class Nodes {
     this.bodyEnd = this.#field(BODY_END);
     this.group = this.#field(GROUP);
     this.list = this.#field(LIST);
-    this.listNext = this.#field(LIST_NEXT);
-    this.listPrevious = this.#field(LIST_PREVIOUS);
-    this.dueMs = this.#field(DUE_MS);
+    this.listAt = this.#field(LIST_AT);
+    // Only a table without a free row grows.
+    this.#free = new Int32Array(words.length / ROW_WORDS);
     this.#reindex((words.length / ROW_WORDS) * PAIRS_PER_ROW);
   }
 

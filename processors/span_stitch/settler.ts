@@ -118,7 +118,7 @@ export class Settler {
   /** The parent of `row` is the span with this id in this trace. */
   underId(row: number, low: number, high: number, trace: number): void {
     const { nodes, traces } = this.#tables;
-    if ((traces.spans[trace] ?? 0) >= this.#options.spansPerTraceMax) {
+    if (traces.spans(trace) >= this.#options.spansPerTraceMax) {
       this.top(row, "trace_limit");
       return;
     }
@@ -217,7 +217,7 @@ export class Settler {
       traces.release(asked);
     }
     nodes.trace[row] = trace;
-    traces.spans[trace] = (traces.spans[trace] ?? 0) + 1;
+    traces.addSpan(trace);
     this.#ready.push(row);
   }
 }

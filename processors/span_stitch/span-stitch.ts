@@ -18,6 +18,8 @@ const BYTES_PER_MIB = 2 ** 20;
 /** Spans let go at once before their bytes are counted again. */
 const FORCE_SOME = 64;
 const FINISH_SOME = 4096;
+/** Spans whose places in the table are fetched together. */
+const WARM_SPANS = 32;
 
 /** Milliseconds that never run backwards. */
 export interface Clock {
@@ -137,6 +139,9 @@ export class SpanStitch {
     const scanner = this.#scanner;
     const source = sources.add(chunk);
     for (let i = 0; i < scanner.count; i++) {
+      if (i % WARM_SPANS === 0) {
+        this.#stitcher.warm(scanner, i, Math.min(i + WARM_SPANS, scanner.count), chunk);
+      }
       if (scanner.isScattered[i] === 1) this.#takeScattered(chunk, i, nowMs);
       else this.#stitcher.take(scanner, i, source, nowMs);
     }

@@ -10,7 +10,7 @@ import {
   type UnlinkedReason,
 } from "./evidence/judge.ts";
 import type { Groups } from "./groups.ts";
-import { hasContext, StitchKey } from "./key.ts";
+import { hasContext, idWord, StitchKey } from "./key.ts";
 import {
   AMBIGUOUS,
   CONTEXT,
@@ -39,6 +39,8 @@ const YOUNG_MS = 1000;
 const DEPTH_MAX = 4096;
 /** How sure the thread's evidence must be before a header found by it names the whole trace. */
 const ASK_PERCENT_MIN = 90;
+/** Rows whose memory is fetched together. */
+const WARM_ROWS = 32;
 const PROOF_HEADER = proofOf(EVIDENCE_HEADER, 100);
 
 export interface StitchLimits {
@@ -74,6 +76,8 @@ export class Stitcher {
   /** Rows whose own place was found: those that wait for it can go on. */
   readonly #placed: number[] = [];
   #duplicates = 0;
+  /** Of no meaning: what is read only to have it in the cache must go somewhere. */
+  warmed = 0;
   /** The row at work has come just now. */
   #isArriving = false;
 
@@ -90,6 +94,32 @@ export class Stitcher {
       send: parts.send,
       resume: (row, at, waits) => this.#resume(row, at, waits),
     });
+  }
+
+  /** To be called for some spans before `take` is called for each: see `Nodes.warm`. */
+  warm(scanner: Scanner, first: number, end: number, bytes: Uint8Array): void {
+    const { nodes } = this.#tables;
+    let sum = 0;
+    for (let i = first; i < end; i++) {
+      const keyAt = scanner.keyAt[i] ?? 0;
+      sum ^= nodes.warm(idWord(bytes, keyAt, 0), idWord(bytes, keyAt, 1));
+      sum ^= nodes.warm(idWord(bytes, keyAt, 2), idWord(bytes, keyAt, 3));
+    }
+    this.warmed = sum;
+  }
+
+  /** The same for the next rows of a list, and the ids that they wait for. */
+  #warm(list: number): void {
+    const { nodes, deadlines, traces } = this.#tables;
+    let sum = 0;
+    for (let i = 0; i < WARM_ROWS; i++) {
+      const row = deadlines.ahead(list, i);
+      const parent = nodes.parent[row] ?? 0;
+      sum ^= nodes.warm(nodes.idLow[row] ?? 0, nodes.idHigh[row] ?? 0);
+      sum ^= nodes.warm(nodes.idLow[parent] ?? 0, nodes.idHigh[parent] ?? 0);
+      sum ^= traces.spans(nodes.trace[row] ?? 0);
+    }
+    this.warmed = sum;
   }
 
   /** Takes row `index` of the scanner; its bytes stand in `source`. */
@@ -136,7 +166,9 @@ export class Stitcher {
     const { deadlines } = this.#tables;
     const { waitMaxMs } = this.#limits;
     this.#settler.nowMs = nowMs;
+    let count = 0;
     for (let row = deadlines.due(LIST_SHORT, nowMs); row !== 0; ) {
+      if (count++ % WARM_ROWS === 0) this.#warm(LIST_SHORT);
       this.#shortOver(row);
       this.#drain();
       row = deadlines.due(LIST_SHORT, nowMs);
@@ -156,10 +188,11 @@ export class Stitcher {
   forget(nowMs: number): void {
     const { deadlines } = this.#tables;
     this.#settler.nowMs = nowMs;
-    for (;;) {
+    for (let count = 0; ; count++) {
       const isFull = deadlines.count(LIST_REMEMBERED) > this.#limits.rememberedMax;
       const row = isFull ? deadlines.first(LIST_REMEMBERED) : deadlines.due(LIST_REMEMBERED, nowMs);
       if (row === 0) break;
+      if (count % WARM_ROWS === 0) this.#warm(LIST_REMEMBERED);
       this.#settler.forget(row);
     }
     this.#drain();
@@ -377,7 +410,7 @@ export class Stitcher {
   /** Moves the bytes of a row that waits long, so that it does not keep a whole chunk. */
   #grownOld(row: number, moreMs: number): void {
     const { nodes, sources, deadlines } = this.#tables;
-    deadlines.push(row, LIST_OLD, (nodes.dueMs[row] ?? 0) + moreMs);
+    deadlines.push(row, LIST_OLD, deadlines.dueMs(row) + moreMs);
     const from = nodes.source[row] ?? 0;
     const start = nodes.bodyAt[row] ?? 0;
     nodes.source[row] = sources.move(from, start, nodes.bodyEnd[row] ?? 0);

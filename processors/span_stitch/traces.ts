@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 const ROWS_FIRST = 1024;
-const WORDS = 4;
+/** Words of a row: four of the id, the spans, the references, two unused. */
+const ROW_WORDS = 8;
+const ID_WORDS = 4;
+const SPANS = 4;
+const REFERENCES = 5;
 
 /** Finaliser of MurmurHash3 on 32 bits: every bit of the input changes half of the output. */
 function mix(value: number): number {
@@ -12,38 +16,49 @@ function mix(value: number): number {
 }
 
 /**
- * Traces that spans are in: id, size and how many rows refer to them. Row 0 is none. A row is
- * freed with its last reference, so the table is no larger than the table of spans.
+ * Traces that spans are in: id, size and how many rows refer to them. A row is named by where its
+ * words start; row 0 is none. A row is freed with its last reference, so the table is no larger
+ * than the table of spans.
  */
 export class Traces {
-  /** Four words a trace, little-endian, as they stand in the span. */
-  words: Int32Array = new Int32Array(ROWS_FIRST * WORDS);
-  /** Our spans sent in it. */
-  spans: Int32Array = new Int32Array(ROWS_FIRST);
-  #references: Int32Array = new Int32Array(ROWS_FIRST);
-  #rows = 1;
-  #free: number[] = [];
+  /** From a trace's row on: its id in four words, little-endian, as they stand in the span. */
+  words: Int32Array = new Int32Array(ROWS_FIRST * ROW_WORDS);
+  #end = ROW_WORDS;
+  #free = 0;
+  #used = 0;
 
   /** Rows in use. */
   get used(): number {
-    return this.#rows - 1 - this.#free.length;
+    return this.#used;
   }
 
   /** With one reference. */
   create(word0: number, word1: number, word2: number, word3: number): number {
-    let row = this.#free.pop();
-    if (row === undefined) {
-      if (this.#rows === this.spans.length) this.#grow();
-      row = this.#rows++;
+    let row = this.#free;
+    if (row !== 0) this.#free = this.words[row] ?? 0;
+    else {
+      if (this.#end === this.words.length) this.#grow();
+      row = this.#end;
+      this.#end += ROW_WORDS;
     }
-    const at = row * WORDS;
-    this.words[at] = word0;
-    this.words[at + 1] = word1;
-    this.words[at + 2] = word2;
-    this.words[at + 3] = word3;
-    this.spans[row] = 0;
-    this.#references[row] = 1;
+    this.#used++;
+    const words = this.words;
+    words[row] = word0;
+    words[row + 1] = word1;
+    words[row + 2] = word2;
+    words[row + 3] = word3;
+    words[row + SPANS] = 0;
+    words[row + REFERENCES] = 1;
     return row;
+  }
+
+  /** Our spans sent in it. */
+  spans(row: number): number {
+    return this.words[row + SPANS] ?? 0;
+  }
+
+  addSpan(row: number): void {
+    this.words[row + SPANS] = this.spans(row) + 1;
   }
 
   /**
@@ -58,34 +73,31 @@ export class Traces {
   }
 
   equal(one: number, other: number): boolean {
-    for (let i = 0; i < WORDS; i++) {
-      if (this.words[one * WORDS + i] !== this.words[other * WORDS + i]) return false;
+    for (let i = 0; i < ID_WORDS; i++) {
+      if (this.words[one + i] !== this.words[other + i]) return false;
     }
     return true;
   }
 
   retain(row: number): number {
-    this.#references[row] = (this.#references[row] ?? 0) + 1;
+    this.words[row + REFERENCES] = (this.words[row + REFERENCES] ?? 0) + 1;
     return row;
   }
 
   release(row: number): void {
     if (row === 0) return;
-    const left = (this.#references[row] ?? 0) - 1;
-    this.#references[row] = left;
-    if (left === 0) this.#free.push(row);
+    const words = this.words;
+    const left = (words[row + REFERENCES] ?? 0) - 1;
+    words[row + REFERENCES] = left;
+    if (left !== 0) return;
+    words[row] = this.#free;
+    this.#free = row;
+    this.#used--;
   }
 
   #grow(): void {
-    const rows = this.spans.length * 2;
-    const words = new Int32Array(rows * WORDS);
+    const words = new Int32Array(this.words.length * 2);
     words.set(this.words);
-    const spans = new Int32Array(rows);
-    spans.set(this.spans);
-    const references = new Int32Array(rows);
-    references.set(this.#references);
     this.words = words;
-    this.spans = spans;
-    this.#references = references;
   }
 }

@@ -164,7 +164,7 @@ export class Writer {
     at = putVarint(to, at, this.#lengths[index] ?? 0);
     to[at++] = 0x0a;
     to[at++] = 16;
-    const words = (nodes.trace[row] ?? 0) * 4;
+    const words = nodes.trace[row] ?? 0;
     for (let i = 0; i < 4; i++) at = putWord(to, at, traces.words[words + i] ?? 0);
     to[at++] = 0x12;
     to[at++] = 8;
