@@ -8,14 +8,15 @@ import {
   ServiceInference,
 } from "../src/inference/service-inference.ts";
 import { ServiceModel } from "../src/inference/service-model.ts";
+import { THOROUGH } from "../src/inference/window-solver.ts";
 import { overlapped, readStitchFile, type StitchCall } from "./support/stitch-file.ts";
 
 const USAGE = "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passes N] [--graph]";
 /** Data time between two decisions, µs. */
 const STEP_US = 5_000_000;
 
-/** The bench wants every answer with its confidence, sure or not. */
-const OPTIONS = { ...DEFAULT_INFERENCE, confidenceMin: 0 };
+/** The bench wants every answer with its confidence, sure or not, and takes its time. */
+const OPTIONS = { ...DEFAULT_INFERENCE, confidenceMin: 0, solver: THOROUGH };
 
 interface ServiceCalls {
   readonly incoming: StitchCall[];

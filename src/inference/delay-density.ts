@@ -25,6 +25,12 @@ function priorLogDensity(delayUs: number): number {
   return Math.log((share * 2) / (Math.PI * PRIOR_SCALE_US * (1 + x * x)));
 }
 
+/** Math.asinh, twice as fast. */
+function arsinh(x: number): number {
+  const size = Math.log(Math.abs(x) + Math.sqrt(x * x + 1));
+  return x < 0 ? -size : size;
+}
+
 /** A Gaussian of standard deviation `bins` as a table, cut at three deviations. */
 function kernelTable(bins: number): Float64Array {
   const radius = Math.max(1, Math.ceil(3 * bins));
@@ -113,7 +119,8 @@ export class DelayDensity {
   #low = 0;
   #step = 1;
   #learntShare = 0;
-  /** Logarithm of the density over the transformed delay, by bin. */
+  #logUnlearnt = 0;
+  /** Logarithm of the density per µs at each bin of the transformed delay. */
   #table = new Float64Array(0);
   /** Normal score by bin. */
   #scores = new Float64Array(0);
@@ -131,28 +138,33 @@ export class DelayDensity {
 
   /** Natural logarithm of the density per µs. */
   logDensity(delayUs: number): number {
-    const prior = priorLogDensity(delayUs);
-    if (this.#learntShare === 0) return prior;
-    const x = (delayUs - this.#originUs) / this.#scaleUs;
-    const position = (Math.asinh(x) - this.#low) / this.#step;
-    const bin = Math.floor(position);
-    const left = this.#table[bin];
-    const right = this.#table[bin + 1];
-    if (left === undefined || right === undefined) {
-      return prior + Math.log(1 - this.#learntShare);
-    }
-    const share = position - bin;
-    const perUs =
-      Math.exp(left * (1 - share) + right * share) / (this.#scaleUs * Math.sqrt(1 + x * x));
-    return Math.log(this.#learntShare * perUs + (1 - this.#learntShare) * Math.exp(prior));
+    return this.logDensityAt(this.position(delayUs), delayUs);
   }
 
   /** The delay as a quantile of the standard normal distribution; 0 before anything is learnt. */
   score(delayUs: number): number {
+    return this.scoreAt(this.position(delayUs));
+  }
+
+  /** Where a delay is in the tables, in bins; for `logDensityAt` and `scoreAt`. */
+  position(delayUs: number): number {
+    return (arsinh((delayUs - this.#originUs) / this.#scaleUs) - this.#low) / this.#step;
+  }
+
+  logDensityAt(position: number, delayUs: number): number {
+    if (this.#learntShare === 0) return priorLogDensity(delayUs);
+    const bin = Math.floor(position);
+    const left = this.#table[bin];
+    const right = this.#table[bin + 1];
+    if (left === undefined || right === undefined) {
+      return priorLogDensity(delayUs) + this.#logUnlearnt;
+    }
+    return left + (right - left) * (position - bin);
+  }
+
+  scoreAt(position: number): number {
     if (this.#learntShare === 0) return 0;
-    const x = (delayUs - this.#originUs) / this.#scaleUs;
-    const bin = Math.round((Math.asinh(x) - this.#low) / this.#step);
-    return this.#scores[Math.max(0, Math.min(BINS - 1, bin))] ?? 0;
+    return this.#scores[Math.max(0, Math.min(BINS - 1, Math.round(position)))] ?? 0;
   }
 
   /** Takes the samples added since into account, when there are enough of them to matter. */
@@ -167,8 +179,9 @@ export class DelayDensity {
     sorted.sort();
     this.#originUs = sorted[Math.floor(sorted.length * 0.01)] ?? 0;
     if (this.#count >= 2 * this.#fittedCount || this.#count < 16) this.#fit(sorted, resolution);
-    this.#tabulate(sorted);
     this.#learntShare = Math.min(1 - PRIOR_SHARE_MIN, this.#count / (this.#count + PRIOR_SAMPLES));
+    this.#logUnlearnt = Math.log(1 - this.#learntShare);
+    this.#tabulate(sorted);
     this.#builtCount = this.#count;
     this.#fresh = 0;
   }
@@ -197,14 +210,13 @@ export class DelayDensity {
   }
 
   #counts(sorted: Float64Array): Float64Array {
-    const first = Math.asinh(((sorted[0] ?? 0) - this.#originUs) / this.#scaleUs);
-    const last = Math.asinh(((sorted.at(-1) ?? 0) - this.#originUs) / this.#scaleUs);
+    const first = arsinh(((sorted[0] ?? 0) - this.#originUs) / this.#scaleUs);
+    const last = arsinh(((sorted.at(-1) ?? 0) - this.#originUs) / this.#scaleUs);
     this.#low = first - MARGIN * this.#bandwidth;
     this.#step = (last - first + 2 * MARGIN * this.#bandwidth) / (BINS - 1);
     const counts = new Float64Array(BINS);
     for (const delay of sorted) {
-      const position =
-        (Math.asinh((delay - this.#originUs) / this.#scaleUs) - this.#low) / this.#step;
+      const position = (arsinh((delay - this.#originUs) / this.#scaleUs) - this.#low) / this.#step;
       const bin = Math.min(BINS - 2, Math.max(0, Math.floor(position)));
       const share = position - bin;
       counts[bin] = (counts[bin] ?? 0) + 1 - share;
@@ -222,7 +234,7 @@ export class DelayDensity {
     let score = 0;
     for (const delay of sorted) {
       const x = (delay - this.#originUs) / this.#scaleUs;
-      const bin = Math.round((Math.asinh(x) - this.#low) / this.#step);
+      const bin = Math.round((arsinh(x) - this.#low) / this.#step);
       const mass = Math.max(1e-9, (density[bin] ?? 0) - peak) / others;
       score += Math.log(mass / (this.#step * this.#scaleUs * Math.sqrt(1 + x * x)) + 1e-12);
     }
@@ -238,7 +250,10 @@ export class DelayDensity {
     let below = 0;
     for (let bin = 0; bin < BINS; bin++) {
       const mass = (density[bin] ?? 0) / (sorted.length * this.#step);
-      table[bin] = Math.log(mass + 1e-12);
+      const x = Math.sinh(this.#low + bin * this.#step);
+      const perUs = (mass + 1e-12) / (this.#scaleUs * Math.sqrt(1 + x * x));
+      const prior = Math.exp(priorLogDensity(this.#originUs + x * this.#scaleUs));
+      table[bin] = Math.log(this.#learntShare * perUs + (1 - this.#learntShare) * prior);
       const share = (density[bin] ?? 0) / sorted.length;
       this.#scores[bin] = normalScore(below + share / 2);
       below += share;

@@ -16,6 +16,8 @@ const TRUST_MAX = 1.1;
 const RELEASE_MARGIN = 0.5;
 /** Calls that outlive their handler to each that does not, before anything is learnt. */
 const OUTLIVED_BEFORE = 0.005;
+const LOG_INSIDE_BEFORE = -Math.log(1 + OUTLIVED_BEFORE);
+const LOG_OUTLIVED_BEFORE = Math.log(OUTLIVED_BEFORE / (1 + OUTLIVED_BEFORE));
 /** A likelihood's weight falls to a third within as many samples. */
 export const FORGET_SAMPLES: number = 500;
 
@@ -27,6 +29,9 @@ export interface Predictor {
   readonly otherwise: DelayDensity;
   present: number;
   absent: number;
+  /** Logarithms of their shares, as of the last refresh. */
+  logPresent: number;
+  logAbsent: number;
   /** Mean logarithm of the density that it gave to samples before it learnt them. */
   score: number;
   scored: number;
@@ -41,6 +46,9 @@ export interface Slot {
   /** Calls that ended within their handler, and calls that outlived it. */
   inside: number;
   outlived: number;
+  /** Logarithms of their shares, as of the last refresh. */
+  logInside: number;
+  logOutlived: number;
   /** Nats against events that overtake each other while both wait: 0 for none, large for a queue. */
   order: number;
   /** Weight of a delay's evidence: below 1 where concurrent handlers are slow together. */
@@ -54,6 +62,8 @@ export function createPredictor(trigger: number): Predictor {
     otherwise: new DelayDensity(),
     present: 0,
     absent: 0,
+    logPresent: Math.log(0.5),
+    logAbsent: Math.log(0.5),
     score: 0,
     scored: 0,
   };
@@ -70,6 +80,8 @@ export function createSlot(triggers: readonly number[], feature: number): Slot {
     chosen: preferred,
     inside: 0,
     outlived: 0,
+    logInside: LOG_INSIDE_BEFORE,
+    logOutlived: LOG_OUTLIVED_BEFORE,
     order: ORDER_BEFORE,
     trust: TRUST_BEFORE,
   };
@@ -121,20 +133,28 @@ export function overtakes(readyA: number, atA: number, readyB: number, atB: numb
 }
 
 export function logEnding(slot: Slot | undefined, outlives: boolean): number {
-  const inside = (slot?.inside ?? 0) + 1;
-  const outlived = (slot?.outlived ?? 0) + OUTLIVED_BEFORE;
-  return Math.log((outlives ? outlived : inside) / (inside + outlived));
+  if (slot === undefined) return outlives ? LOG_OUTLIVED_BEFORE : LOG_INSIDE_BEFORE;
+  return outlives ? slot.logOutlived : slot.logInside;
 }
 
-export function delayScore(one: Predictor, startUs: number, atUs: number, eventUs: number): number {
-  if (Number.isNaN(eventUs)) return one.otherwise.score(atUs - startUs);
-  return one.delays.score(atUs - eventUs);
+/** The normal score that the last call of `evidence` found for its delay. */
+let lastScore = 0;
+
+export function lastDelayScore(): number {
+  return lastScore;
 }
 
 /** The likelihood's logarithm, its distance from the usual weighted by the slot's trust. */
 export function evidence(slot: Slot, startUs: number, atUs: number, eventUs: number): number {
-  const usual = slot.chosen.score;
-  return usual + slot.trust * (logLikelihood(slot.chosen, startUs, atUs, eventUs) - usual);
+  const { chosen } = slot;
+  const absent = Number.isNaN(eventUs);
+  const density = absent ? chosen.otherwise : chosen.delays;
+  const delayUs = atUs - (absent ? startUs : eventUs);
+  const position = density.position(delayUs);
+  lastScore = density.scoreAt(position);
+  const log =
+    (absent ? chosen.logAbsent : chosen.logPresent) + density.logDensityAt(position, delayUs);
+  return chosen.score + slot.trust * (log - chosen.score);
 }
 
 export function logLikelihood(
@@ -143,14 +163,28 @@ export function logLikelihood(
   atUs: number,
   eventUs: number,
 ): number {
-  const all = one.present + one.absent + 1;
-  if (Number.isNaN(eventUs)) {
-    return Math.log((one.absent + 0.5) / all) + one.otherwise.logDensity(atUs - startUs);
-  }
-  return Math.log((one.present + 0.5) / all) + one.delays.logDensity(atUs - eventUs);
+  if (Number.isNaN(eventUs)) return one.logAbsent + one.otherwise.logDensity(atUs - startUs);
+  return one.logPresent + one.delays.logDensity(atUs - eventUs);
 }
 
-export function choose(slot: Slot): void {
+/** Makes what was learnt count: rebuilds densities and believes the best trigger. */
+export function refreshSlot(slot: Slot): void {
+  for (const one of slot.predictors) {
+    one.delays.refresh();
+    one.otherwise.refresh();
+    const all = one.present + one.absent + 1;
+    one.logPresent = Math.log((one.present + 0.5) / all);
+    one.logAbsent = Math.log((one.absent + 0.5) / all);
+  }
+  slot.work.refresh();
+  const inside = slot.inside + 1;
+  const outlived = slot.outlived + OUTLIVED_BEFORE;
+  slot.logInside = Math.log(inside / (inside + outlived));
+  slot.logOutlived = Math.log(outlived / (inside + outlived));
+  choose(slot);
+}
+
+function choose(slot: Slot): void {
   let best = slot.chosen;
   let bestScore = Number.NEGATIVE_INFINITY;
   const samples = Math.max(...slot.predictors.map((one) => one.scored));

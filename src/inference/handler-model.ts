@@ -2,22 +2,23 @@
 import { DelayDensity } from "./delay-density.ts";
 import {
   addWait,
-  choose,
   createPredictor,
   createSlot,
-  delayScore,
   evidence,
   FORGET_SAMPLES,
+  lastDelayScore,
   learnPair,
   logEnding,
   logLikelihood,
   overtakes,
   readyTrigger,
+  refreshSlot,
   type Slot,
   type Wait,
 } from "./event-slot.ts";
 import { FEATURES_MAX, GaussianCopula } from "./gaussian-copula.ts";
 import { PatternCounts } from "./pattern-counts.ts";
+import { createRandom } from "./random.ts";
 import {
   type ChildColumns,
   FROM_JOIN,
@@ -35,6 +36,10 @@ import {
 /** Kinds of calls a handler's events are tried as triggers of; more make no new triggers. */
 const TRIGGER_KINDS_MAX = 6;
 
+/** Handlers that are all learnt from, and the share of later ones that are. */
+const ALL_UNTIL = 2000;
+const LATER_SHARE = 0.25;
+
 const unlearnt = new DelayDensity();
 
 /**
@@ -48,58 +53,46 @@ export class HandlerModel {
   readonly #slots = new Map<number, Slot>();
   readonly #end: Slot = createSlot([FROM_LATEST_END, FROM_START], FEATURES_MAX - 1);
   readonly #copula = new GaussianCopula();
+  /** Features of the handler scored last: how unusual each delay and each call's work is, */
   readonly #scores = new Float64Array(FEATURES_MAX);
+  /** and which of them are there, as bits. */
+  #mask = 0;
   /** Ends of handlers that made no call. */
   readonly #leafEnd: Slot = createSlot([FROM_START], -1);
   readonly #kinds: number[] = [];
+  readonly #random = createRandom(0x2545f491);
+  #offered = 0;
 
   /** Natural logarithm of the likelihood that a handler has exactly these calls. */
   score(handled: Handled, children: readonly number[], columns: ChildColumns): number {
     let total = this.patterns.logProbability(children, columns.kind);
+    let mask = 0;
     for (let i = 0; i < children.length; i++) {
-      total += this.#childScore(handled, children, i, columns);
+      const slot = this.#slots.get(slotKey(children, i, columns.kind));
+      total += this.#childScore(slot, handled, children, i, columns);
+      if (slot === undefined || slot.feature < 0) continue;
+      this.#scores[slot.feature] = lastDelayScore();
+      this.#scores[slot.feature + 1] = slot.work.score(columns.workUs[children[i] ?? 0] ?? 0);
+      mask |= 3 << slot.feature;
     }
     const slot = children.length === 0 ? this.#leafEnd : this.#end;
-    const { trigger } = slot.chosen;
     const { startUs, endUs } = handled;
+    const { trigger } = slot.chosen;
     const event = triggerTime(trigger, handled, endUs, children, children.length, columns);
     total += evidence(slot, startUs, endUs, event);
     if (children.length === 0) return total;
-    const mask = this.#features(handled, children, columns);
-    return total + this.#copula.logRatio(this.#scores, mask);
-  }
-
-  /** Fills `#scores` with how unusual each delay and each call's work is; which are there, as bits. */
-  #features(handled: Handled, children: readonly number[], columns: ChildColumns): number {
-    const { startUs, endUs } = handled;
-    let mask = 0;
-    for (let i = 0; i < children.length; i++) {
-      const child = children[i] ?? 0;
-      const slot = this.#slots.get(slotKey(children, i, columns.kind));
-      if (slot === undefined || slot.feature < 0) continue;
-      const at = columns.startUs[child] ?? 0;
-      const event = triggerTime(slot.chosen.trigger, handled, at, children, i, columns);
-      this.#scores[slot.feature] = delayScore(slot.chosen, startUs, at, event);
-      this.#scores[slot.feature + 1] = slot.work.score(columns.workUs[child] ?? 0);
-      mask |= 3 << slot.feature;
-    }
-    const event = triggerTime(
-      this.#end.chosen.trigger,
-      handled,
-      endUs,
-      children,
-      children.length,
-      columns,
-    );
-    this.#scores[this.#end.feature] = delayScore(this.#end.chosen, startUs, endUs, event);
-    return mask | (1 << this.#end.feature);
+    this.#scores[slot.feature] = lastDelayScore();
+    this.#mask = mask | (1 << slot.feature);
+    return total + this.#copula.logRatio(this.#scores, this.#mask);
   }
 
   /** What adding the last of `children` contributes, before later calls are known. */
   prefixGain(handled: Handled, children: readonly number[], columns: ChildColumns): number {
+    const last = children.length - 1;
+    const key = slotKey(children, last, columns.kind);
     return (
       this.patterns.logContinues(children, columns.kind) +
-      this.#childScore(handled, children, children.length - 1, columns)
+      this.#childScore(this.#slots.get(key), handled, children, last, columns)
     );
   }
 
@@ -132,12 +125,15 @@ export class HandlerModel {
     return total;
   }
 
-  /** Takes a handler with its calls as an example. */
+  /** Takes a handler with its calls as an example; a model that has seen many takes some of them. */
   learn(handled: Handled, children: readonly number[], columns: ChildColumns): void {
     const { endUs } = handled;
+    this.#offered++;
+    if (this.#offered > ALL_UNTIL && this.#random() >= LATER_SHARE) return;
     this.patterns.add(children, columns.kind);
     if (children.length > 0) {
-      this.#copula.add(this.#scores, this.#features(handled, children, columns));
+      this.score(handled, children, columns);
+      this.#copula.add(this.#scores, this.#mask);
     }
     for (let i = 0; i < children.length; i++) {
       const child = children[i] ?? 0;
@@ -202,12 +198,7 @@ export class HandlerModel {
     this.patterns.refresh();
     this.#copula.refresh();
     for (const slot of [...this.#slots.values(), this.#end, this.#leafEnd]) {
-      for (const one of slot.predictors) {
-        one.delays.refresh();
-        one.otherwise.refresh();
-      }
-      slot.work.refresh();
-      choose(slot);
+      refreshSlot(slot);
     }
   }
 
@@ -227,19 +218,20 @@ export class HandlerModel {
     return lines;
   }
 
+  /** Leaves the delay's normal score for `lastDelayScore`. */
   #childScore(
+    slot: Slot | undefined,
     handled: Handled,
     children: readonly number[],
     index: number,
     columns: ChildColumns,
   ): number {
     const { startUs, endUs } = handled;
-    const slot = this.#slots.get(slotKey(children, index, columns.kind));
-    const at = columns.startUs[children[index] ?? 0] ?? 0;
-    const trigger = slot?.chosen.trigger ?? FROM_LATEST_END;
+    const child = children[index] ?? 0;
+    const at = columns.startUs[child] ?? 0;
+    const trigger = slot === undefined ? FROM_LATEST_END : slot.chosen.trigger;
     const event = triggerTime(trigger, handled, at, children, index, columns);
-    const outlives = (columns.endUs[children[index] ?? 0] ?? 0) > endUs;
-    const ending = logEnding(slot, outlives);
+    const ending = logEnding(slot, (columns.endUs[child] ?? 0) > endUs);
     if (slot === undefined) return ending + unlearnt.logDensity(at - event);
     return ending + evidence(slot, startUs, at, event);
   }

@@ -9,8 +9,15 @@ const NEAR_ONWARD = 0.6;
 const DEAL_SHARE = 0.15;
 const SUFFIX_SHARE = 0.25;
 const WHOLE_SHARE = 0.05;
-/** A pattern that at least one in ten handlers has is usual. */
-const USUAL_LOG = Math.log(0.1);
+/** Temperature at which only gains are taken. */
+const FROZEN = 1e-9;
+const CLIMBS_MAX = 6;
+/** Neighbours of its kind on either side that a child tries to change places with, climbing. */
+const CLIMB_NEAR = 4;
+/** Other parents that a child tries to move to, climbing. */
+const CLIMB_MOVES = 8;
+/** Moves that make the patterns of calls less likely by more nats are not looked at. */
+const CLIMB_PATTERN_NATS = 12;
 
 /** Where answers go, by child; see `Solution`. */
 interface Answer {
@@ -34,6 +41,10 @@ export class JointState {
   #tick = 0;
   #counting = false;
   #taken = 0;
+  /** Number of changes so far; by parent, the number of its last; by child, when it last climbed. */
+  #changes = 0;
+  readonly #changed: Int32Array;
+  readonly #climbed: Int32Array;
   readonly #doubt: Float64Array;
   readonly #since: Int32Array;
   readonly #visits: Map<number, number>[] = [];
@@ -49,6 +60,8 @@ export class JointState {
     this.#random = random;
     this.#assigned = new Int32Array(problem.kind.length).fill(NONE);
     this.#since = new Int32Array(problem.kind.length);
+    this.#changed = new Int32Array(problem.parents.length);
+    this.#climbed = new Int32Array(problem.kind.length).fill(-1);
     this.#doubt = new Float64Array(problem.kind.length);
     this.#lists = problem.parents.map(() => []);
     this.#scores = new Float64Array(problem.parents.length);
@@ -98,6 +111,77 @@ export class JointState {
     solution.confidence[child] = linked ? share : 1 - share;
   }
 
+  /**
+   * Takes whatever makes the solution likelier, until nothing near does; the children for which
+   * something that was tried is more than `doubtMin` times as likely as what they have.
+   */
+  climb(free: readonly number[], doubtMin: number): number[] {
+    for (let climb = 0; climb < CLIMBS_MAX; climb++) {
+      this.#taken = 0;
+      for (const child of free) {
+        if (!this.#isStale(child)) continue;
+        this.#climbFrom(child);
+        this.#climbed[child] = this.#changes;
+      }
+      if (this.#taken === 0) break;
+    }
+    return free.filter((child) => (this.#doubt[child] ?? 0) > doubtMin);
+  }
+
+  /** Whether a parent that matters to a child has got other calls since the child last climbed. */
+  #isStale(child: number): boolean {
+    const since = this.#climbed[child] ?? 0;
+    const row = this.#byKind.get(this.#problem.kind[child] ?? 0) ?? [];
+    const rank = this.#rank[child] ?? 0;
+    for (let step = 0; step <= CLIMB_NEAR; step++) {
+      const near = row[rank + step];
+      if (near === undefined) break;
+      if ((this.#changed[this.parentOf(near)] ?? 0) > since) return true;
+    }
+    return since < 0;
+  }
+
+  #climbFrom(child: number): void {
+    const row = this.#byKind.get(this.#problem.kind[child] ?? 0) ?? [];
+    const rank = this.#rank[child] ?? 0;
+    for (let step = 1; step <= CLIMB_NEAR; step++) {
+      // Those before have tried it already.
+      const near = row[rank + step];
+      if (near === undefined) break;
+      const from = this.parentOf(child);
+      const to = this.parentOf(near);
+      if (from === to || from === NONE || to === NONE) continue;
+      this.#swapFrom(child, near, from, to, FROZEN);
+      if (this.parentOf(child) === from && this.parentOf(near) === to) {
+        this.#swapOne(child, near, from, to, FROZEN);
+      }
+    }
+    const options = this.#problem.candidates[child] ?? [];
+    const first = Math.max(0, options.length - CLIMB_MOVES);
+    for (let i = first; i < options.length; i++) this.#climbTo(child, options[i] ?? NONE);
+    this.#climbTo(child, NONE);
+  }
+
+  #climbTo(child: number, to: number): void {
+    const from = this.parentOf(child);
+    if (from === to) return;
+    const nats =
+      this.#patternGain(from, child, false) +
+      (to === NONE ? 0 : this.#patternGain(to, child, true));
+    if (nats > -CLIMB_PATTERN_NATS) this.#move(child, from, to, FROZEN, 0);
+  }
+
+  /** What a child that comes or goes does to how likely a parent's pattern is. */
+  #patternGain(parent: number, child: number, comes: boolean): number {
+    const patterns = this.#problem.parents[parent]?.model.patterns;
+    if (patterns === undefined) return 0;
+    const list = this.#lists[parent] ?? [];
+    if (comes) copyWith(this.#union, list, child);
+    else copyWithout(this.#union, list, child);
+    const { kind } = this.#problem;
+    return patterns.logProbability(this.#union, kind) - patterns.logProbability(list, kind);
+  }
+
   /** As many proposals as children; how many were taken. */
   sweep(free: readonly number[], temperature: number): number {
     this.#taken = 0;
@@ -115,13 +199,6 @@ export class JointState {
 
   hasMoved(child: number): boolean {
     return (this.#visits[child]?.size ?? 0) > 0;
-  }
-
-  /** Whether a parent makes calls of the kinds and numbers that handlers like it often make. */
-  isUsual(parent: number): boolean {
-    const patterns = this.#problem.parents[parent]?.model.patterns;
-    const log = patterns?.logProbability(this.#lists[parent] ?? [], this.#problem.kind);
-    return (log ?? Number.NEGATIVE_INFINITY) > USUAL_LOG;
   }
 
   /** Likelihood of the best alternative that was tried for a child, to that of what it has. */
@@ -235,10 +312,9 @@ export class JointState {
       (to === NONE ? 0 : (this.#scores[to] ?? 0));
     const after = leftScore + rightScore + (to === NONE ? orphan : 0);
     const gain = after - before;
-    if (!this.#accepts(gain / temperature + logRatio)) {
-      this.#refuse([child], gain);
-      return;
-    }
+    this.#weigh(child, gain);
+    if (temperature === FROZEN && gain <= 0) return;
+    if (!this.#accepts(gain / temperature + logRatio)) return;
     this.#reassign(child, to);
     if (from !== NONE) this.#commit(from, left, leftScore);
     if (to !== NONE) this.#commit(to, right, rightScore);
@@ -342,11 +418,10 @@ export class JointState {
       this.#overtaking(from, to, this.#lists[from] ?? [], this.#lists[to] ?? []) -
       this.#overtaking(from, to, this.#left, this.#right);
     const gain = leftScore + rightScore - before + order;
-    if (!this.#accepts(gain / temperature + logRatio)) {
-      this.#refuse(leaving, gain);
-      this.#refuse(coming, gain);
-      return;
-    }
+    for (const child of leaving) this.#weigh(child, gain);
+    for (const child of coming) this.#weigh(child, gain);
+    if (temperature === FROZEN && gain <= 0) return;
+    if (!this.#accepts(gain / temperature + logRatio)) return;
     for (const child of leaving) this.#reassign(child, to);
     for (const child of coming) this.#reassign(child, from);
     this.#commit(from, this.#left, leftScore);
@@ -361,16 +436,15 @@ export class JointState {
   }
 
   #accepts(log: number): boolean {
-    const taken = log >= 0 || this.#random() < Math.exp(log);
+    const taken = log > 0 || this.#random() < Math.exp(log);
     if (taken) this.#taken++;
     return taken;
   }
 
-  #refuse(children: readonly number[], gain: number): void {
-    const doubt = Math.exp(Math.min(0, gain));
-    for (const child of children) {
-      if (doubt > (this.#doubt[child] ?? 0)) this.#doubt[child] = doubt;
-    }
+  /** Takes note of how likely an alternative is, to what a child has; or had, if it is taken. */
+  #weigh(child: number, gain: number): void {
+    const doubt = Math.exp(-Math.abs(gain));
+    if (doubt > (this.#doubt[child] ?? 0)) this.#doubt[child] = doubt;
   }
 
   #reassign(child: number, parent: number): void {
@@ -384,6 +458,7 @@ export class JointState {
     list.length = 0;
     for (const child of children) list.push(child);
     this.#scores[parent] = score;
+    this.#changed[parent] = ++this.#changes;
   }
 }
 

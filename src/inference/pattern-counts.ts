@@ -32,6 +32,8 @@ interface KindTally {
   sum: number;
   /** Weight of examples with at least as many calls of the kind as the index plus one. */
   readonly atLeast: Float64Array;
+  /** Logarithm of the share of examples with so many, as of the last refresh. */
+  readonly logs: Float64Array;
 }
 
 /** How often a handler makes which calls, as a multiset of kinds. Forgets; bounded. */
@@ -42,13 +44,17 @@ export class PatternCounts {
   /** Weight of one new example; it grows, which is the same as all others shrinking. */
   #unit = 1;
   #total = 0;
+  #logUnseen = 0;
 
   /** Natural logarithm of the probability that a handler makes just these calls. */
   logProbability(children: readonly number[], kinds: Int32Array): number {
-    const known = this.#logs.get(patternKey(children, kinds));
+    const key = patternKey(children, kinds);
+    const known = this.#logs.get(key);
     if (known !== undefined) return known;
     const share = UNSEEN_WEIGHT / (this.#total / this.#unit + UNSEEN_WEIGHT);
-    return Math.log(share) + this.#logBase(children, kinds);
+    const log = Math.log(share) + this.#logBase(children, kinds);
+    if (this.#logs.size < 4 * PATTERNS_MAX) this.#logs.set(key, log);
+    return log;
   }
 
   /** The same for "at least as many calls as so far of the kind of the last of them". */
@@ -56,10 +62,9 @@ export class PatternCounts {
     const kind = kinds[children.at(-1) ?? 0] ?? 0;
     let count = 0;
     for (const child of children) if (kinds[child] === kind) count++;
-    const tally = this.#tallies.get(kind);
-    const examples = this.#total / this.#unit;
-    const seen = (tally?.atLeast[Math.min(count, TALLY_MAX) - 1] ?? 0) / this.#unit;
-    return Math.log((seen + UNSEEN_WEIGHT * 0.5 ** count) / (examples + UNSEEN_WEIGHT));
+    const logs = this.#tallies.get(kind)?.logs;
+    if (logs !== undefined && count <= TALLY_MAX) return logs[count - 1] ?? 0;
+    return this.#logUnseen - count * Math.LN2;
   }
 
   add(children: readonly number[], kinds: Int32Array): void {
@@ -73,7 +78,8 @@ export class PatternCounts {
       seen.set(kind, count);
       let tally = this.#tallies.get(kind);
       if (tally === undefined) {
-        tally = { sum: 0, atLeast: new Float64Array(TALLY_MAX) };
+        const logs = Float64Array.from({ length: TALLY_MAX }, (_, i) => -(i + 1) * Math.LN2);
+        tally = { sum: 0, atLeast: new Float64Array(TALLY_MAX), logs };
         this.#tallies.set(kind, tally);
       }
       tally.sum += this.#unit;
@@ -88,9 +94,14 @@ export class PatternCounts {
   refresh(): void {
     this.#rescale();
     this.#logs.clear();
-    for (const [key, count] of this.#counts) {
-      this.#logs.set(key, Math.log(count / (this.#total + UNSEEN_WEIGHT)));
+    const examples = this.#total + UNSEEN_WEIGHT;
+    for (const [key, count] of this.#counts) this.#logs.set(key, Math.log(count / examples));
+    for (const { atLeast, logs } of this.#tallies.values()) {
+      for (let i = 0; i < TALLY_MAX; i++) {
+        logs[i] = Math.log(((atLeast[i] ?? 0) + UNSEEN_WEIGHT * 0.5 ** (i + 1)) / examples);
+      }
     }
+    this.#logUnseen = Math.log(UNSEEN_WEIGHT / examples);
   }
 
   /** Brings weights back to units of one example and drops the rarest patterns. */

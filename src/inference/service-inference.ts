@@ -48,7 +48,13 @@ export const DEFAULT_INFERENCE: InferenceOptions = {
   holdUs: 2_000_000,
   heldMax: 20_000,
   confidenceMin: 0.5,
-  solver: { warmUpSweeps: 30, sampleSweeps: 100, coolSweeps: 20 },
+  solver: {
+    shakeSweeps: 15,
+    warmUpSweeps: 15,
+    sampleSweeps: 60,
+    coolSweeps: 15,
+    proposalsMax: 40,
+  },
 };
 
 /** Rounded times may put a call this far outside its handler. */

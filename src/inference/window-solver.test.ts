@@ -7,7 +7,13 @@ import { createRandom } from "./random.ts";
 import { NONE, type Parent, type WindowProblem } from "./window-problem.ts";
 import { solveWindow } from "./window-solver.ts";
 
-const LONG = { warmUpSweeps: 200, sampleSweeps: 6000, coolSweeps: 100 };
+const LONG = {
+  shakeSweeps: 30,
+  proposalsMax: Number.POSITIVE_INFINITY,
+  warmUpSweeps: 200,
+  sampleSweeps: 6000,
+  coolSweeps: 100,
+};
 
 interface Times {
   readonly startUs: number;
@@ -135,7 +141,13 @@ test("every child gets one of its candidates or none, whatever the times", () =>
   fc.assert(
     fc.property(calls, calls, fc.integer(), (handlers, made, seed) => {
       const problem = problemOf(model, handlers, made);
-      const options = { warmUpSweeps: 5, sampleSweeps: 10, coolSweeps: 5 };
+      const options = {
+        shakeSweeps: 30,
+        proposalsMax: Number.POSITIVE_INFINITY,
+        warmUpSweeps: 5,
+        sampleSweeps: 10,
+        coolSweeps: 5,
+      };
       const solution = solveWindow(problem, options, createRandom(seed));
       for (const [child, candidates] of problem.candidates.entries()) {
         const parent = solution.parent[child] ?? NONE;

@@ -2,15 +2,31 @@
 import { JointState } from "./joint-state.ts";
 import { type Component, components, NONE, type WindowProblem } from "./window-problem.ts";
 
-/** Effort of one window's solution, in proposals a free child. */
+/** Effort of one window's solution, in proposals a child. */
 export interface SolverOptions {
+  /** For all children, before the climb that tells which are in doubt; the others are for those. */
+  readonly shakeSweeps: number;
   /** While the temperature falls from `START_TEMPERATURE` to 1; not counted. */
   readonly warmUpSweeps: number;
   /** At temperature 1; counted for the confidence. */
   readonly sampleSweeps: number;
   /** While the temperature falls to near 0: the way to the likeliest solution. */
   readonly coolSweeps: number;
+  /**
+   * Proposals a call of a part, on average, beyond which its sweeps become fewer: bounds the time
+   * where many handlers overlap, at the price of accuracy there.
+   */
+  readonly proposalsMax: number;
 }
+
+/** For batches, where accuracy is worth more than time. */
+export const THOROUGH: SolverOptions = {
+  shakeSweeps: 30,
+  warmUpSweeps: 30,
+  sampleSweeps: 100,
+  coolSweeps: 20,
+  proposalsMax: Number.POSITIVE_INFINITY,
+};
 
 export interface Solution {
   /** The likeliest parent by child in the joint solution; NONE where that is no parent. */
@@ -23,14 +39,13 @@ export interface Solution {
 
 const START_TEMPERATURE = 4;
 const END_TEMPERATURE = 0.05;
-/** Parts of at most so many parents are taken as they are when nothing moves in some sweeps. */
-const QUIET_PARENTS_MAX = 4;
-const QUIET_SWEEPS = 10;
-const SHAKE_SWEEPS = 15;
-/** Share of the sweeps after which only children that moved are tried every time. */
-const SCOUT_SHARE = 0.25;
-const CALM_EVERY = 5;
-
+/** Share of a budget of proposals that shaking may use. */
+const SHAKE_BUDGET = 0.3;
+const SWEEPS_MIN = 4;
+/** Children for which something else is more likely than this, to what they have, are shaken; */
+const LOOSE_MIN = 1e-9;
+/** and those for which something is as likely as this afterwards are in doubt. */
+const DOUBT_MIN = 1e-4;
 /** Solves a window's parts one by one. Bounded by sweeps × children. */
 export function solveWindow(
   problem: WindowProblem,
@@ -68,44 +83,57 @@ function solvePart(
     }
     return;
   }
-  if (isQuiet(state, free, part)) {
-    for (const child of free) {
-      solution.parent[child] = state.parentOf(child);
-      solution.sample[child] = state.parentOf(child);
-      solution.confidence[child] = 1 / (1 + state.doubtOf(child));
-    }
-    return;
+  const loose = state.climb(free, LOOSE_MIN);
+  const budget = options.proposalsMax * part.children.length;
+  const shakeSweeps = affordable(options.shakeSweeps, loose.length, SHAKE_BUDGET * budget);
+  for (let sweep = 0; sweep < shakeSweeps; sweep++) {
+    state.sweep(loose, START_TEMPERATURE ** (1 - sweep / shakeSweeps));
   }
+  const contested = loose.length === 0 ? loose : state.climb(free, DOUBT_MIN);
+  for (const child of free) {
+    solution.parent[child] = state.parentOf(child);
+    solution.sample[child] = state.parentOf(child);
+    solution.confidence[child] = 1 / (1 + state.doubtOf(child));
+  }
+  if (contested.length === 0) return;
+  const all = options.warmUpSweeps + options.sampleSweeps + options.coolSweeps;
+  const share = affordable(all, contested.length, (1 - SHAKE_BUDGET) * budget) / all;
+  const sweeps = {
+    ...options,
+    warmUpSweeps: Math.ceil(options.warmUpSweeps * share),
+    sampleSweeps: Math.ceil(options.sampleSweeps * share),
+    coolSweeps: Math.ceil(options.coolSweeps * share),
+  };
+  sampleContested(state, free, contested, sweeps, solution);
+}
+
+/** Sweeps over `children` that a budget of proposals allows, at most `wanted` and at least a few. */
+function affordable(wanted: number, children: number, budget: number): number {
+  return Math.min(wanted, Math.max(SWEEPS_MIN, Math.floor(budget / Math.max(1, children))));
+}
+
+/** Draws joint solutions, moving what the climb left in doubt. */
+function sampleContested(
+  state: JointState,
+  free: readonly number[],
+  contested: readonly number[],
+  options: SolverOptions,
+  solution: Solution,
+): void {
   for (let sweep = 0; sweep < options.warmUpSweeps; sweep++) {
-    state.sweep(free, START_TEMPERATURE ** (1 - sweep / options.warmUpSweeps));
+    state.sweep(contested, START_TEMPERATURE ** (1 - sweep / options.warmUpSweeps));
   }
   state.countFrom(free);
-  const scout = Math.ceil(options.sampleSweeps * SCOUT_SHARE);
-  for (let sweep = 0; sweep < scout; sweep++) state.sweepAndTick(free, 1);
-  const moving = free.filter((child) => state.hasMoved(child));
-  for (let sweep = scout; sweep < options.sampleSweeps; sweep++) {
-    state.sweepAndTick(sweep % CALM_EVERY === 0 ? free : moving, 1);
-  }
+  for (let sweep = 0; sweep < options.sampleSweeps; sweep++) state.sweepAndTick(contested, 1);
   for (const child of free) solution.sample[child] = state.parentOf(child);
   state.finishCounts(free);
   for (let sweep = 1; sweep <= options.coolSweeps; sweep++) {
-    const temperature = END_TEMPERATURE ** (sweep / options.coolSweeps);
-    state.sweep(sweep % CALM_EVERY === 0 ? free : moving, temperature);
+    state.sweep(contested, END_TEMPERATURE ** (sweep / options.coolSweeps));
   }
+  const drawn = new Set(contested);
   for (const child of free) {
     solution.parent[child] = state.parentOf(child);
+    if (!drawn.has(child) && !state.hasMoved(child)) continue;
     solution.confidence[child] = state.share(child, options.sampleSweeps);
   }
-}
-
-/** Whether a small part, shaken and settled, withstands all that is tried against it. */
-function isQuiet(state: JointState, free: readonly number[], part: Component): boolean {
-  if (part.parents.length > QUIET_PARENTS_MAX) return false;
-  for (let sweep = 0; sweep < SHAKE_SWEEPS; sweep++) {
-    state.sweep(free, START_TEMPERATURE ** (1 - sweep / SHAKE_SWEEPS));
-  }
-  for (let sweep = 0; sweep < QUIET_SWEEPS; sweep++) {
-    if (state.sweep(free, 1) > 0) return false;
-  }
-  return part.parents.every((parent) => state.isUsual(parent));
 }
