@@ -1,32 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Role } from "../../src/model/protocol.ts";
-import { addressText } from "./endpoints.ts";
-import type { Flow } from "./flow-table.ts";
-import { ADDRESS_WORDS, RST, type Segment } from "./segment.ts";
-import {
-  type Side,
-  type StreamBytes,
-  type StreamCounts,
-  type StreamLimits,
-  TcpStreams,
-} from "./tcp-streams.ts";
-import { type Ending, View, type ViewContext, type ViewFacts } from "./view.ts";
+import { RST, type Segment } from "./segment.ts";
+import { type Side, type StreamCounts, type StreamLimits, TcpStreams } from "./tcp-streams.ts";
+import type { Ending } from "./view.ts";
+import { type Start, Views, type ViewsContext } from "./views.ts";
 
 /** What connections of one receiver share. */
-export interface ConnectionContext extends ViewContext {
-  /** From whose end exchanges are told: one span or two for each. */
-  readonly perspectives: readonly Role[];
+export interface ConnectionContext extends ViewsContext {
   readonly limits: StreamLimits;
   readonly counts: StreamCounts;
-  /** The protocol that the user fixed for the server's port. */
-  protocolOf(serverPort: number): string | undefined;
-  readonly disabledProtocols: readonly string[];
-}
-
-interface Start {
-  readonly flow: Flow;
-  /** Who answers, as far as can be told by the first packet. */
-  readonly server: Side;
 }
 
 /** What TCP connections and UDP flows have in common: two ends, and views of their bytes. */
@@ -39,73 +20,6 @@ export interface Connection {
   /** Another connection between the same ports begins with this segment. */
   isAnother(side: Side, segment: Segment): boolean;
   readonly isOver: boolean;
-}
-
-class Views {
-  readonly #context: ConnectionContext;
-  readonly #start: Start;
-  #views: readonly View[] | undefined;
-
-  constructor(context: ConnectionContext, start: Start) {
-    this.#context = context;
-    this.#start = start;
-  }
-
-  data(bytes: StreamBytes, starts: readonly [number, number]): void {
-    this.#views ??= this.#create(starts);
-    for (const view of this.#views) view.data(bytes);
-  }
-
-  close(timeNs: number, ending: Ending, positions: readonly [number, number]): void {
-    const [first] = this.#views ?? [];
-    if (first !== undefined) {
-      const { verdict, protocol } = first;
-      this.#context.account.connection(protocol?.name ?? (verdict === "tls" ? "tls" : "unknown"));
-    }
-    for (const view of this.#views ?? []) view.close(timeNs, ending, positions);
-    this.#views = [];
-  }
-
-  #create(starts: readonly [number, number]): readonly View[] {
-    const context = this.#context;
-    const { flow, server } = this.#start;
-    const client: Side = server === 0 ? 1 : 0;
-    return context.perspectives.map((role) => {
-      const local = role === "server" ? server : client;
-      const facts = factsOf(flow, local, starts);
-      const endpoint: ViewFacts["endpoint"] = {
-        transport: isTcp(flow) ? "tcp" : "udp",
-        only: context.protocolOf(flow.ports[server]),
-        forbidden: context.disabledProtocols,
-      };
-      return new View(context, { ...facts, role, endpoint });
-    });
-  }
-}
-
-const TCP = 6;
-
-function isTcp(flow: Flow): boolean {
-  return flow.protocol === TCP;
-}
-
-function factsOf(
-  flow: Flow,
-  local: Side,
-  starts: readonly [number, number],
-): Omit<ViewFacts, "role" | "endpoint"> {
-  const remote: Side = local === 0 ? 1 : 0;
-  const { addresses, family, ports } = flow;
-  return {
-    localSide: local,
-    family,
-    localAddress: addressText(addresses, local * ADDRESS_WORDS, family),
-    localPort: ports[local],
-    remoteAddress: addressText(addresses, remote * ADDRESS_WORDS, family),
-    remotePort: ports[remote],
-    localStart: starts[local],
-    remoteStart: starts[remote],
-  };
 }
 
 /** A TCP connection from its first packet to its end. */

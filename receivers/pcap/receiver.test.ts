@@ -244,3 +244,22 @@ test("datagrams of nothing we know are counted, and copies once", async () => {
   assert.equal(metric("repeated_bytes"), 11);
   assert.equal(metric('unpaired{reason="unknown_protocol"}'), 2);
 });
+
+test("without a handshake the first request tells who is the server, whatever the ports", async () => {
+  const hosts = {
+    client: { address: "10.0.0.1", port: 40_000 },
+    server: { address: "10.0.0.2", port: 50_051 },
+  };
+  const talk = new TcpTalk(hosts).request(get("/a")).response(ok("1"));
+  const { packets } = talk.request(get("/b")).response(ok("22"));
+  const { spans, metric } = await read(packets);
+  assert.deepEqual(told(spans), ["http://shop/a 200 1", "http://shop/b 200 2"]);
+  assert.deepEqual(
+    spans.map(({ kind, service }) => [kind, service]),
+    [
+      ["client", "10.0.0.1"],
+      ["client", "10.0.0.1"],
+    ],
+  );
+  assert.equal(metric("exchanges_started"), 2);
+});

@@ -38,6 +38,8 @@ export interface ViewContext {
 /** One end of a connection, from which its exchanges are told. */
 export interface ViewFacts {
   readonly role: Role;
+  /** False: who is the server was guessed; the first exchange may show the contrary. */
+  readonly isSure: boolean;
   readonly localSide: Side;
   readonly family: 4 | 6;
   readonly localAddress: string;
@@ -86,6 +88,11 @@ export class View implements ExchangeEvents {
   #parser: DetectingParser | undefined;
   #ending: Ending | undefined;
   #open = 0;
+  #hasBegun = false;
+  /** The first exchange had the other role: this view is of the wrong end, and tells nothing. */
+  isReversed = false;
+  /** These bytes were counted before. */
+  isRepeating = false;
 
   constructor(context: ViewContext, facts: ViewFacts) {
     const { localAddress, localPort, remotePort, role } = facts;
@@ -107,6 +114,10 @@ export class View implements ExchangeEvents {
 
   get verdict(): DetectingParser["verdict"] {
     return this.#parser?.verdict ?? "unknown";
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   data(bytes: StreamBytes): void {
@@ -138,12 +149,20 @@ export class View implements ExchangeEvents {
     }
   }
 
-  begin(_exchange: Exchange): void {
+  begin(exchange: Exchange): void {
+    const { role, isSure } = this.#facts;
+    // In messaging either end may be the first to send.
+    if (!this.#hasBegun && !isSure && exchange.messaging === undefined) {
+      this.isReversed = exchange.role !== role;
+    }
+    this.#hasBegun = true;
+    if (this.isReversed) return;
     this.#open++;
     this.#context.account.exchangesStarted.add(1);
   }
 
   end(exchange: Exchange): void {
+    if (this.isReversed) return;
     this.#open--;
     const { account, unansweredAfterNs } = this.#context;
     const isUnanswered = this.#ending === "capture_end" && exchange.responseStartNs === 0;
@@ -156,12 +175,13 @@ export class View implements ExchangeEvents {
   }
 
   abandon(_exchange: Exchange, reason: LossReason): void {
+    if (this.isReversed) return;
     this.#open--;
     this.#context.account.abandoned(reason, 1);
   }
 
   lost(reason: LossReason): void {
-    this.#context.account.unpaired(reason);
+    if (!this.isReversed && !this.isRepeating) this.#context.account.unpaired(reason);
   }
 
   #fail(error: unknown): void {
