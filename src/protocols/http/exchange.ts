@@ -205,32 +205,29 @@ export class HttpExchange implements Exchange {
 
   /** Which conventions describe it. Asked for when all is known; the answer stays. */
   get semantics(): Semantics {
-    this.#semantics ??= this.#findSemantics();
-    return this.#semantics;
+    return this.#semantics ?? this.#findSemantics();
   }
 
   /** The operation by those conventions; undefined where it is not known, and for plain HTTP. */
   get operation(): Operation | undefined {
-    this.#semantics ??= this.#findSemantics();
+    if (this.#semantics === undefined) this.#findSemantics();
     return this.#operation;
   }
 
   #findSemantics(): Semantics {
     const operations = this.shared.operations;
-    const rpc = this.#findRpc();
-    if (rpc !== HTTP) {
-      this.#operation = rpcOperation(this, operations);
-      return rpc;
-    }
-    if (this.aws.service !== "") {
+    let semantics = this.#findRpc();
+    this.#semantics = semantics;
+    if (semantics !== HTTP) this.#operation = rpcOperation(this, operations);
+    else if (this.aws.service !== "") {
       this.#operation = awsOperation(this, operations);
-      if (this.#operation !== undefined) return AWS;
-    }
-    if (this.product !== PRODUCT_NONE) {
+      if (this.#operation !== undefined) semantics = AWS;
+    } else if (this.product !== PRODUCT_NONE) {
       this.#operation = searchOperation(this, operations);
-      if (this.#operation !== undefined) return SEARCH;
+      if (this.#operation !== undefined) semantics = SEARCH;
     }
-    return HTTP;
+    this.#semantics = semantics;
+    return semantics;
   }
 
   #findRpc(): Semantics {

@@ -9,6 +9,7 @@ import {
 } from "@opentelemetry/semantic-conventions/incubating";
 import { type AttributeKey, attributeKey } from "../../model/attribute.ts";
 import type { ParserOptions } from "../../model/protocol.ts";
+import { perService } from "../per-service.ts";
 import { AuthorityTable } from "./authority.ts";
 import { HttpExchange } from "./exchange.ts";
 import { FieldNames } from "./fields.ts";
@@ -60,15 +61,7 @@ function keys(names: readonly string[], nameOf: (header: string) => string): Att
   return names.map((name) => attributeKey(nameOf(name)));
 }
 
-/** Tables of one service live as long as the options object that its connections are given. */
-const sharedByOptions = new WeakMap<ParserOptions, HttpShared>();
-
 /** One object for all HTTP connections of a service, whatever their version. */
-export function httpShared(options: ParserOptions): HttpShared {
-  let shared = sharedByOptions.get(options);
-  if (shared === undefined) {
-    shared = new HttpShared(options);
-    sharedByOptions.set(options, shared);
-  }
-  return shared;
-}
+export const httpShared: (options: ParserOptions) => HttpShared = perService(
+  (options) => new HttpShared(options),
+);
