@@ -47,6 +47,7 @@ const SHIM6 = 140;
 const VXLAN_PORTS: ReadonlySet<number> = new Set([4789, 8472]);
 const GENEVE_PORT = 6081;
 const TEREDO_PORT = 3544;
+const TUNNEL_PORTS: ReadonlySet<number> = new Set([...VXLAN_PORTS, GENEVE_PORT, TEREDO_PORT]);
 
 const MAPPED_IPV4 = 0xffff;
 
@@ -54,6 +55,8 @@ const IPV4_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
 const TCP_HEADER_BYTES = 20;
 const UDP_HEADER_BYTES = 8;
+/** What of a tunnel's header is needed to know it. */
+const TUNNEL_HEADER_BYTES = 8;
 
 /** From a captured packet to its innermost segment: links, tags, tunnels, IP, fragments. */
 export class FrameDecoder {
@@ -305,6 +308,8 @@ export class FrameDecoder {
     segment.acknowledged = 0;
     segment.flags = 0;
     const payload = at + UDP_HEADER_BYTES;
+    const isCut = this.#end < this.#wireEnd && payload + TUNNEL_HEADER_BYTES > this.#end;
+    if (isCut && TUNNEL_PORTS.has(segment.destinationPort)) return "cut";
     if (this.#tunnel(payload)) return "inside";
     this.#payload(payload);
     return undefined;
@@ -314,7 +319,7 @@ export class FrameDecoder {
   #tunnel(at: number): boolean {
     const bytes = this.#bytes;
     const port = this.segment.destinationPort;
-    if (at + 8 > this.#end) return false;
+    if (at + TUNNEL_HEADER_BYTES > this.#end) return false;
     if (VXLAN_PORTS.has(port) && (bytes[at] ?? 0) === 0x08 && bytes[at + 7] === 0) {
       return this.#go(ETHERNET, at + 8);
     }
