@@ -283,10 +283,10 @@ export class TcpStreams {
     };
   }
 
-  /** Had all that this byte's sender acknowledged been handed on? A FIN counts as one byte. */
+  /** Had all that this byte's sender acknowledged been handed on? A FIN is acknowledged, too. */
   #isCausal(side: Side, acknowledged: number): boolean {
-    const other = this.#halves[side === 0 ? 1 : 0];
-    return acknowledged <= other.position + 1;
+    const { position, isEnded } = this.#halves[side === 0 ? 1 : 0];
+    return acknowledged <= position || isEnded;
   }
 
   #isReady(side: Side): boolean {
