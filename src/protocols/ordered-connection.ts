@@ -58,16 +58,23 @@ export interface Dialect {
   /** `count` bytes that nobody saw. False when the boundary is lost with them. */
   requestHole(count: number): boolean;
   responseHole(count: number): boolean;
-  /**
-   * In place of `responseHole` for the bytes of a record that were not captured: its last ones may
-   * tell what became of the response.
-   */
-  responseRest?(record: DataRecord): boolean;
+  /** How a response is left whose framing is lost in bytes that were not captured. */
+  readonly skipping?: Skipping;
   /** No request after those that are complete is followed. */
   loseRequests(reason: LossReason): void;
   abandonAll(reason: LossReason): void;
   /** The connection's end: what is open ends with it. */
   close(timeNs: number, error: number): void;
+}
+
+/** Rows that go by unread, of the only request that is open, up to the end of its response. */
+export interface Skipping {
+  /** The response is in such a part. */
+  readonly allowed: boolean;
+  /** Do these eight bytes, the last ones of a record, end the response? */
+  isEnd(last: Uint8Array): boolean;
+  /** The response ended then, by its last bytes or because the client went on. */
+  end(timeNs: number): void;
 }
 
 /** Waits for a request whose predecessors are certainly answered. */
@@ -108,6 +115,10 @@ export class OrderedConnection implements ConnectionParser {
   #receivedEnd = -1;
   #sentEnd = -1;
   #early: RecordCopy | undefined = undefined;
+  #isSkipping = false;
+  /** Time and last bytes of what was skipped. */
+  #skippedNs = 0;
+  readonly #skippedLast = new Uint8Array(8);
 
   constructor(dialect: Dialect, events: ExchangeEvents) {
     this.#dialect = dialect;
@@ -141,6 +152,7 @@ export class OrderedConnection implements ConnectionParser {
 
   close(timeNs: number, error: number, sent = -1, received = -1): void {
     if (this.#early !== undefined) this.#loseEarly();
+    this.#endSkipping();
     const responses = this.#requests === RECEIVED ? SENT : RECEIVED;
     const total = responses === SENT ? sent : received;
     const end = this.#end(responses);
@@ -169,6 +181,7 @@ export class OrderedConnection implements ConnectionParser {
     const looks = isRequestSide && captured > 0;
     const found = looks ? this.#dialect.detectRequest(bytes, start, start + captured) : "no";
     if (first ? found !== "no" : found === "yes" && contiguous && this.#isAnswered(record)) {
+      if (first && found === "yes") this.#roleKnown = true;
       this.#track(record, first);
       return;
     }
@@ -185,6 +198,7 @@ export class OrderedConnection implements ConnectionParser {
   #greeted(record: DataRecord): void {
     const requests = record.direction === RECEIVED ? SENT : RECEIVED;
     this.#requests = requests;
+    this.#roleKnown = true;
     this.#mode = TRACK;
     this.#probation = false;
     if (requests === RECEIVED) this.#receivedEnd = 0;
@@ -225,6 +239,10 @@ export class OrderedConnection implements ConnectionParser {
 
   #requestRecord(record: DataRecord, contiguous: boolean): void {
     const dialect = this.#dialect;
+    if (this.#isSkipping) {
+      if (!contiguous || this.#overlaps) this.#abandonAll("gap");
+      else this.#endSkipping();
+    }
     if (!contiguous && !this.#requestGap(record)) return;
     if (this.#mode === DRAIN) {
       this.#events.lost("mid_stream");
@@ -293,6 +311,7 @@ export class OrderedConnection implements ConnectionParser {
   }
 
   #abandonAll(reason: LossReason): void {
+    this.#isSkipping = false;
     this.#dialect.abandonAll(reason);
     this.#mode = SEEK;
     this.#probation = false;
@@ -306,10 +325,14 @@ export class OrderedConnection implements ConnectionParser {
 
   #responseRecord(record: DataRecord, contiguous: boolean): void {
     const dialect = this.#dialect;
+    if (this.#isSkipping && contiguous) {
+      this.#skipRecord(record);
+      return;
+    }
     this.#judgeSuspicion(contiguous, dialect.openCount <= 2);
     if (!contiguous) {
       const gap = record.position - this.#end(record.direction);
-      if (gap < 0 || !dialect.responseHole(gap)) {
+      if (gap < 0 || this.#isSkipping || !dialect.responseHole(gap)) {
         // How many answers are still to come cannot be told any more.
         if (dialect.openCount > 1) this.#overlaps = true;
         this.#events.lost("gap");
@@ -338,7 +361,7 @@ export class OrderedConnection implements ConnectionParser {
       this.#abandonAll("response_without_request");
     } else {
       const unseen = record.length - record.captured;
-      if (unseen > 0 && !this.#responseUnseen(record, unseen)) {
+      if (unseen > 0 && !this.#dialect.responseHole(unseen) && !this.#skip(record)) {
         this.#events.lost("gap");
         this.#abandonAll("gap");
       }
@@ -348,7 +371,33 @@ export class OrderedConnection implements ConnectionParser {
     this.#roleKnown = true;
   }
 
-  #responseUnseen(record: DataRecord, unseen: number): boolean {
-    return this.#dialect.responseRest?.(record) ?? this.#dialect.responseHole(unseen);
+  /** False when the rest of the response cannot be left unread. */
+  #skip(record: DataRecord): boolean {
+    const { openCount, requestBoundary, skipping } = this.#dialect;
+    if (openCount !== 1 || !requestBoundary || skipping === undefined) return false;
+    if (!skipping.allowed) return false;
+    this.#skippedLast.fill(0);
+    this.#isSkipping = true;
+    this.#skipRecord(record);
+    return true;
+  }
+
+  #skipRecord(record: DataRecord): void {
+    const { bytes, start, length, captured, tailStart } = record;
+    const last = this.#skippedLast;
+    const count = Math.min(8, length);
+    last.copyWithin(0, count);
+    const from = captured === length ? start + length - count : tailStart + 8 - count;
+    for (let index = 0; index < count; index++) {
+      last[8 - count + index] = from < start && tailStart < 0 ? 0 : (bytes[from + index] ?? 0);
+    }
+    this.#skippedNs = record.timeNs;
+    if (this.#dialect.skipping?.isEnd(last) === true) this.#endSkipping();
+  }
+
+  #endSkipping(): void {
+    if (!this.#isSkipping) return;
+    this.#isSkipping = false;
+    this.#dialect.skipping?.end(this.#skippedNs);
   }
 }

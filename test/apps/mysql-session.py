@@ -18,7 +18,6 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
 print("waiting", flush=True)
 signal.sigwait({signal.SIGUSR1})
 
-options = {"host": "127.0.0.1", "port": port, "user": "tester", "password": "secret"}
 
 
 class Prepared(pymysql.connections.Connection):
@@ -57,7 +56,10 @@ class Prepared(pymysql.connections.Connection):
 
 
 db = Prepared(
-    **options,
+    host="127.0.0.1",
+    port=port,
+    user="tester",
+    password="secret",
     database="shop",
     autocommit=None,
     local_infile=True,
@@ -117,10 +119,5 @@ cursor.execute("USE `shop`")
 cursor.execute("SELECT DATABASE()")
 db.commit()
 db.close()
-
-# Without EOF packets, and a client that goes away.
-late = Prepared(**options, autocommit=None, client_flag=1 << 24)
-late._execute_command(COMMAND.COM_QUERY, "SELECT SLEEP(30)")
-late._sock.close()
 print("done", flush=True)
 signal.sigwait({signal.SIGUSR1})

@@ -18,6 +18,7 @@ import {
   MALFORMED,
   type Outcome,
   OVER,
+  type Skipping,
   TAKEN,
   TOO_MANY,
 } from "../ordered-connection.ts";
@@ -53,7 +54,6 @@ const EOF_BYTES = 9;
 /** Of a packet in authentication. */
 const CONNECTING_BYTES_MAX = 64 * 1024;
 const HEADER_BYTES = 4;
-const TAIL_BYTES = 8;
 /** Of a response: its first bytes say all that is of use. */
 const RESPONSE_BYTES = 128;
 /** MariaDB: the statement that was prepared last. */
@@ -72,6 +72,7 @@ export class MysqlDialect implements Dialect {
   readonly #results: Results;
   readonly #statements = new Names<number, Statement>();
   #lastPrepared: Statement | undefined = undefined;
+  readonly skipping: Skipping;
   #requests: FrameReader<unknown>;
   #responses: FrameReader<unknown>;
   #system: string = DB_SYSTEM_NAME_VALUE_MYSQL;
@@ -85,8 +86,6 @@ export class MysqlDialect implements Dialect {
   #record: DataRecord | undefined = undefined;
   #outcome: Outcome = TAKEN;
   #timeNs = 0;
-  /** Rows went by unseen; only the last bytes of a record can tell that they are over. */
-  #adrift = false;
 
   constructor(shared: MysqlShared, events: ExchangeEvents) {
     this.#shared = shared;
@@ -99,6 +98,7 @@ export class MysqlDialect implements Dialect {
         this.#namespace = namespace;
       },
     });
+    this.skipping = this.#results.skipping(() => this.#responses.reset());
     this.#requests = this.#createReader(true);
     this.#responses = this.#createReader(false);
   }
@@ -125,7 +125,7 @@ export class MysqlDialect implements Dialect {
   }
 
   get atBoundary(): boolean {
-    return this.#requests.atBoundary && this.#responses.atBoundary && !this.#adrift;
+    return this.#requests.atBoundary && this.#responses.atBoundary;
   }
 
   /** A file that the server asked for is no other request. */
@@ -151,7 +151,6 @@ export class MysqlDialect implements Dialect {
     this.#requests.reset();
     this.#responses.reset();
     this.#results.begin();
-    this.#adrift = false;
     this.#requestGoesOn = false;
     this.#connecting = fromStart;
     this.#wantsCompression = false;
@@ -162,7 +161,6 @@ export class MysqlDialect implements Dialect {
     this.#timeNs = record.timeNs;
     this.#outcome = TAKEN;
     if (this.#results.infile) return TAKEN;
-    if (this.#adrift) return BOUNDARY_LOST;
     return this.#outcomeOf(this.#requests.read(record));
   }
 
@@ -170,12 +168,7 @@ export class MysqlDialect implements Dialect {
     this.#record = record;
     this.#timeNs = record.timeNs;
     this.#outcome = TAKEN;
-    if (!this.#adrift) return this.#outcomeOf(this.#responses.read(record));
-    if (record.captured === record.length && record.length >= TAIL_BYTES) {
-      const at = record.start + record.length - TAIL_BYTES;
-      if (this.#results.endsWith(record.bytes, at, record)) this.#adrift = false;
-    }
-    return TAKEN;
+    return this.#outcomeOf(this.#responses.read(record));
   }
 
   #outcomeOf(read: number): Outcome {
@@ -191,27 +184,8 @@ export class MysqlDialect implements Dialect {
 
   responseHole(count: number): boolean {
     this.#outcome = TAKEN;
-    if (this.#adrift) return false;
     const read = this.#responses.hole(count, this.#timeNs);
     return read === READ && this.#outcome === TAKEN;
-  }
-
-  responseRest(record: DataRecord): boolean {
-    const unseen = record.length - record.captured;
-    const isSending = this.#sending !== undefined;
-    if (isSending || !this.#results.isInRows || record.tailStart < 0) {
-      return this.responseHole(unseen);
-    }
-    const tail = record.bytes;
-    if (this.#results.endsWith(tail, record.tailStart, record)) {
-      this.#adrift = false;
-      this.#responses.reset();
-      return true;
-    }
-    if (this.#adrift || this.#responses.hole(unseen, this.#timeNs) === READ) return true;
-    this.#responses.reset();
-    this.#adrift = true;
-    return true;
   }
 
   loseRequests(reason: LossReason): void {
@@ -221,10 +195,6 @@ export class MysqlDialect implements Dialect {
     const unfinished = this.#sending;
     this.#sending = undefined;
     if (unfinished !== undefined) this.#results.takeBack(unfinished, reason);
-    if (this.#adrift) {
-      this.#adrift = false;
-      this.#results.abandonAll(reason);
-    }
   }
 
   abandonAll(reason: LossReason): void {
@@ -232,7 +202,6 @@ export class MysqlDialect implements Dialect {
     this.#results.abandonAll(reason);
     this.#requests.reset();
     this.#responses.reset();
-    this.#adrift = false;
     this.#requestGoesOn = false;
     this.#connecting = false;
     // What was lost may have changed the database.

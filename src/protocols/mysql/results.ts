@@ -3,7 +3,7 @@ import type { DataRecord, ExchangeEvents, LossReason } from "../../model/protoco
 import { responded } from "../database/exchange.ts";
 import { Fifo } from "../fifo.ts";
 import { failureName } from "../http1/errno.ts";
-import { MALFORMED, type Outcome, TAKEN, UNASKED } from "../ordered-connection.ts";
+import { MALFORMED, type Outcome, type Skipping, TAKEN, UNASKED } from "../ordered-connection.ts";
 import type { MysqlExchange, MysqlShared } from "./exchange.ts";
 import {
   afterLength,
@@ -96,11 +96,6 @@ export class Results {
 
   get count(): number {
     return this.#open.count;
-  }
-
-  /** Rows are coming, and nothing else is asked for: all that is missing is the end. */
-  get isInRows(): boolean {
-    return this.#open.count === 1 && this.#stage >= AFTER_DEFINITIONS;
   }
 
   push(exchange: MysqlExchange): void {
@@ -277,22 +272,21 @@ export class Results {
     return (status & MORE_RESULTS) === 0 ? this.#done(front, timeNs) : TAKEN;
   }
 
-  /**
-   * Rows were not all seen; these are the last eight bytes of what was sent. True when they end the
-   * response: an EOF packet without its first byte, or an OK packet's from its number on.
-   */
-  endsWith(bytes: Uint8Array, at: number, record: DataRecord): boolean {
-    const front = this.#open.first;
-    if (front === undefined || !this.isInRows) return false;
-    const byte = (index: number): number => bytes[at + index] ?? 0;
-    const isEof = byte(0) === 0 && byte(1) === 0 && byte(3) === EOF && byte(5) === 0;
-    const isOk = byte(1) === EOF && byte(2) === 0 && byte(3) === 0 && byte(7) === 0;
-    if (!isEof && !isOk) return false;
-    const status = readInt16(bytes, at + (isEof ? 6 : 4));
-    if ((status & MORE_RESULTS) !== 0) return false;
-    this.#rows = -1;
-    this.#rowsEnd(front, status, record.timeNs);
-    return true;
+  /** Of rows, after which `reset` takes back the reader. */
+  skipping(reset: () => void): Skipping {
+    const isInRows = (): boolean => this.#stage >= AFTER_DEFINITIONS;
+    return {
+      get allowed(): boolean {
+        return isInRows();
+      },
+      isEnd: (last) => isResultEnd(last),
+      end: (timeNs) => {
+        const front = this.#open.first;
+        this.#rows = -1;
+        reset();
+        if (front !== undefined) this.#rowsEnd(front, 0, timeNs);
+      },
+    };
   }
 
   #finish(exchange: MysqlExchange, timeNs: number): void {
@@ -337,6 +331,14 @@ export class Results {
     }
     this.begin();
   }
+}
+
+/** Rows end with an EOF packet, seen without its first byte, or with an OK packet from its number on. */
+function isResultEnd(last: Uint8Array): boolean {
+  const isEof = last[0] === 0 && last[1] === 0 && last[3] === EOF && last[5] === 0;
+  const isOk = last[1] === EOF && last[2] === 0 && last[3] === 0 && last[7] === 0;
+  const status = readInt16(last, isEof ? 6 : 4);
+  return (isEof || isOk) && (status & MORE_RESULTS) === 0;
 }
 
 function isOldEof(packet: Packet, first: number): boolean {

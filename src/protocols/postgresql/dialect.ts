@@ -14,6 +14,7 @@ import {
   MALFORMED,
   type Outcome,
   OVER,
+  type Skipping,
   TAKEN,
   TOO_MANY,
 } from "../ordered-connection.ts";
@@ -39,6 +40,8 @@ const BIND = 0x42;
 const EXECUTE = 0x45;
 const CLOSE = 0x43;
 const SYNC = 0x53;
+const DATA_ROW = 0x44;
+const COPY_DATA = 0x64;
 /** ErrorResponse, CommandComplete: their first bytes say all that is of use. */
 const ERROR_BYTES = 256;
 const STARTUP_BYTES = 2048;
@@ -51,6 +54,7 @@ export class PostgresqlDialect implements Dialect {
   readonly #requests: MessageReader;
   readonly #replies: MessageReader;
   readonly #results: Results;
+  readonly skipping: Skipping;
   readonly #statements = new Names<string, Statement>();
   readonly #portals = new Names<string, Statement>();
   #namespace = "";
@@ -67,6 +71,10 @@ export class PostgresqlDialect implements Dialect {
     this.#shared = shared;
     this.#events = events;
     this.#results = new Results(shared, events);
+    this.skipping = this.#results.skipping(
+      () => this.#replies.type === DATA_ROW || this.#replies.type === COPY_DATA,
+      () => this.#replies.reset(),
+    );
     this.#requests = new MessageReader(
       {
         started: (type, offset) => this.#requestStarted(type, offset),

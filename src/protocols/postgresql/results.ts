@@ -2,7 +2,7 @@
 import type { DataRecord, ExchangeEvents, LossReason } from "../../model/protocol.ts";
 import { Fifo } from "../fifo.ts";
 import { failureName } from "../http1/errno.ts";
-import { MALFORMED, type Outcome, TAKEN, UNASKED } from "../ordered-connection.ts";
+import { MALFORMED, type Outcome, type Skipping, TAKEN, UNASKED } from "../ordered-connection.ts";
 import { EXTENDED, type PostgresqlExchange, SIMPLE } from "./exchange.ts";
 import { readReturnedRows, readSqlstate } from "./fields.ts";
 import type { PostgresqlShared } from "./shared.ts";
@@ -204,6 +204,27 @@ export class Results {
     this.#shared.pool.give(exchange);
   }
 
+  /** Of rows or a COPY's data, `isInData` says; then `reset` takes back the reader. */
+  skipping(isInData: () => boolean, reset: () => void): Skipping {
+    const isOneGroup = (): boolean => this.#groups === 1 && this.#owed.count <= 2;
+    return {
+      get allowed(): boolean {
+        return isOneGroup() && isInData();
+      },
+      isEnd: (last) => isReadyForQuery(last),
+      end: (timeNs) => {
+        reset();
+        for (let front = this.#owed.first; front !== undefined; front = this.#owed.first) {
+          if (front !== "sync") this.#finish(front, timeNs);
+          else {
+            this.#owed.shift();
+            this.#groups--;
+          }
+        }
+      },
+    };
+  }
+
   abandonAll(reason: LossReason): void {
     for (let next = this.#owed.shift(); next !== undefined; next = this.#owed.shift()) {
       if (next !== "sync") this.#abandon(next, reason);
@@ -227,4 +248,11 @@ export class Results {
       }
     }
   }
+}
+
+/** Its type, its length of 5, and the transaction's status: idle, in a transaction, failed. */
+function isReadyForQuery(last: Uint8Array): boolean {
+  const isLength = last[3] === 0 && last[4] === 0 && last[5] === 0 && last[6] === 5;
+  const status = last[7];
+  return last[2] === READY && isLength && (status === 0x49 || status === 0x54 || status === 0x45);
 }
