@@ -381,7 +381,8 @@ export class TcpStreams {
     const first = half.held[0];
     if (first === undefined) return;
     const { acknowledged } = first;
-    const missing = Math.min(acknowledged, other.held[0]?.position ?? acknowledged);
+    const sent = other.finPosition < 0 ? acknowledged : Math.min(acknowledged, other.finPosition);
+    const missing = Math.min(sent, other.held[0]?.position ?? sent);
     const isHole = first.position > half.position;
     const moved = isHole ? this.#jump(half, first.position) : this.#jump(other, missing);
     // Each side claims to have received what the other has not sent: no order is right.
