@@ -77,6 +77,14 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 fi
 if [ "$purpose" = test ]; then
 	need redis-server redis-server
+	need nats-server nats-server
+	need mosquitto mosquitto
+	need mosquitto_pub mosquitto-clients
+	need rabbitmq-server rabbitmq-server
+	need /usr/lib/python3/dist-packages/pika python3-pika
+	need /usr/lib/python3/dist-packages/paho python3-paho-mqtt
+	need mvn maven
+	need javac default-jdk-headless
 	need /usr/lib/postgresql postgresql
 	need /usr/lib/python3/dist-packages/redis python3-redis
 	need /usr/lib/python3/dist-packages/psycopg2 python3-psycopg2
@@ -119,6 +127,8 @@ bash scripts/build-bpf.sh --check >/dev/null 2>&1 ||
 	step "Compiling the BPF programs" bash scripts/build-bpf.sh
 
 if [ "$purpose" = test ]; then
+	bash test/kafka/build.sh --check >/dev/null 2>&1 ||
+		step "Getting Kafka for the tests (45 MB, then cached)" bash test/kafka/build.sh
 	bash test/jaeger/build.sh --check >/dev/null 2>&1 ||
 		step "Building Jaeger for the tests (about five CPU minutes, then cached)" bash test/jaeger/build.sh
 fi

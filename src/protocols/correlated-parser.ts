@@ -2,11 +2,12 @@
 import type { ParserOptions, Protocol } from "../model/protocol.ts";
 import { CorrelatedConnection, type CorrelatedDialect } from "./correlated-connection.ts";
 import type { Exchanges } from "./exchange-table.ts";
+import { perService } from "./per-service.ts";
 import { type Description, ExchangePool } from "./pooled-exchange.ts";
 
 /**
- * `Protocol.createParser` of a protocol on `CorrelatedConnection`. The exchanges of a service are
- * pooled as long as its options object lives.
+ * `Protocol.createParser` of a protocol on `CorrelatedConnection`, whose exchanges are pooled by
+ * service. What else its connections have in common comes from a `perService` of its own.
  */
 export function correlatedParser<Details>(
   description: Description<Details>,
@@ -15,18 +16,12 @@ export function correlatedParser<Details>(
     options: ParserOptions,
   ) => CorrelatedDialect<Details>,
 ): Protocol["createParser"] {
-  const pools = new WeakMap<ParserOptions, ExchangePool<Details>>();
-  return (options, events) => {
-    let pool = pools.get(options);
-    if (pool === undefined) {
-      pool = new ExchangePool(description);
-      pools.set(options, pool);
-    }
-    return new CorrelatedConnection({
+  const poolOf = perService(() => new ExchangePool(description));
+  return (options, events) =>
+    new CorrelatedConnection({
       options,
       events,
-      pool,
+      pool: poolOf(options),
       createDialect: (exchanges) => createDialect(exchanges, options),
     });
-  };
 }

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
+import { KAFKA } from "./kafka/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 
 /** Whole conversations in which each request and each response says its number. */
@@ -21,6 +22,8 @@ interface Writer {
   readonly opening: readonly Piece[];
   /** Ids in use at once at most; the writer uses them again as soon as they are free. */
   readonly ids: number;
+  /** Responses come in the order of requests. */
+  readonly inOrder: boolean;
   request(id: number, number: number, padding: number): string;
   response(id: number, number: number, padding: number): string;
   /** The numbers in a span's attributes; -1 for a span without. */
@@ -38,12 +41,40 @@ function toy(reusesIds: boolean): Writer {
     protocol: createToyProtocol(reusesIds),
     opening: [],
     ids: reusesIds ? 4 : 0xffff,
+    inOrder: false,
     request: (id, number, padding) => toyFrame("Q", id, number, bait(padding)),
     response: (id, number, padding) => toyFrame("A", id, number, bait(padding)),
     requestNumber: (attributes) => Number(attributes["toy.request"]),
     responseNumber: (attributes) => Number(attributes["toy.response"]),
   };
 }
+
+function text32(value: number): string {
+  return String.fromCharCode(value >>> 24, (value >> 16) & 255, (value >> 8) & 255, value & 255);
+}
+
+function sized(body: string): string {
+  return text32(body.length) + body;
+}
+
+/** Heartbeats of the group that the number names; errors that have no name. */
+const kafka: Writer = {
+  protocol: KAFKA,
+  opening: [],
+  ids: 2 ** 31,
+  inOrder: true,
+  request: (id, number, padding) => {
+    const group = `g${number}`;
+    const header = `\0\x0c\0\0${text32(id)}\0\x06tester`;
+    return sized(`${header}\0${String.fromCharCode(group.length)}${group}${bait(padding)}`);
+  },
+  response: (id, number, padding) =>
+    sized(`${text32(id)}${text32(1000 + number).slice(2)}${bait(padding)}`),
+  requestNumber: (attributes) =>
+    Number(String(attributes["messaging.consumer.group.name"] ?? "g-1").slice(1)),
+  responseNumber: (attributes) =>
+    Number(/^error_(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 999) - 1000,
+};
 
 interface Step {
   /** Answer the oldest but so many, or ask. */
@@ -73,7 +104,7 @@ function converse(writer: Writer, script: readonly Step[]): Piece[] {
   };
   for (const { answer, padding } of script) {
     if (answer !== undefined && open.length > 0) {
-      respond(answer % open.length, padding);
+      respond(writer.inOrder ? 0 : answer % open.length, padding);
       continue;
     }
     if (open.length >= Math.min(writer.ids, 32)) respond(0, padding);
@@ -82,7 +113,7 @@ function converse(writer: Writer, script: readonly Step[]): Piece[] {
     open.push({ id, number });
     pieces.push({ direction: RECEIVED, text: writer.request(id, number++, padding) });
   }
-  while (open.length > 0) respond(open.length - 1, 3);
+  while (open.length > 0) respond(writer.inOrder ? 0 : open.length - 1, 3);
   return pieces;
 }
 
@@ -124,7 +155,7 @@ function assertPaired(writer: Writer, observed: Observed): number {
   return paired;
 }
 
-for (const writer of [toy(false), toy(true)]) {
+for (const writer of [toy(false), toy(true), kafka]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (script: readonly Step[], where: readonly number[]): void => {
