@@ -31,10 +31,11 @@ export class OperationTable {
     this.#operationsMax = operationsMax;
   }
 
-  /** One that is named by `path[start … end)`. `learn`: keep one that is new. */
-  byPath(path: Uint8Array, start: number, end: number, learn: boolean): Operation | undefined {
+  /** One that is named by `path[start … end)`. `doubtful` ones may take half of the table. */
+  byPath(path: Uint8Array, start: number, end: number, doubtful: boolean): Operation | undefined {
     const found = this.#byPath.find(path, start, end);
-    if (found !== undefined || !learn || this.#isFull) return found;
+    if (found !== undefined || this.#isFull) return found;
+    if (doubtful && this.#nextId > this.#operationsMax / 2) return undefined;
     const name = new TextDecoder().decode(path.slice(start, end));
     const created = new Operation(this.#nextId, name, "", name);
     this.#byPath.add(path, start, end, created);

@@ -89,9 +89,9 @@ export function rpcOperation(
   if (length < 4 || length > METHOD_BYTES_MAX || target[pathStart] !== SLASH) return undefined;
   const slash = target.subarray(pathStart, pathEnd).indexOf(SLASH, 1);
   if (slash < 2 || slash === length - 1) return undefined;
-  // A method that the server does not have is not learnt.
+  // Whoever asks for methods that the server does not have may not fill the table.
   const refused = exchange.role === "server" && rpcStatusOf(exchange) === GRPC_UNIMPLEMENTED;
-  return operations.byPath(target, pathStart + 1, pathEnd, !refused) ?? operations.other;
+  return operations.byPath(target, pathStart + 1, pathEnd, refused) ?? operations.other;
 }
 
 /** By https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/ */

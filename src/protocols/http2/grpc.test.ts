@@ -146,11 +146,21 @@ describe("gRPC", () => {
     assert.equal(talk.observed.ended[1]?.attributes["error.type"], "ECONNRESET");
   });
 
-  it("does not learn a method that the server does not have", () => {
-    const seen = play("server", { status: 12, answers: 0 });
-    assert.equal(seen.name, "grpc");
-    assert.equal(seen.attributes["rpc.method"], "_OTHER");
-    assert.equal(seen.attributes["rpc.method_original"], "shop.Prices/Get");
+  it("learns methods that the server does not have up to half of what is kept", () => {
+    const options = { ...TEST_OPTIONS, routesMax: 4 };
+    const ask = (method: string, status: number): SeenExchange | undefined => {
+      const talk = new Conversation(HTTP2, options).received(PREFACE_TEXT).sent(settings());
+      talk.received(headers(1, fields(grpcRequest(method)), 1));
+      talk.sent(headers(1, HEAD + trailers(status), 1));
+      return talk.observed.ended[0];
+    };
+    assert.equal(ask("a.B/One", 12)?.name, "a.B/One");
+    assert.equal(ask("a.B/Two", 12)?.name, "a.B/Two");
+    const third = ask("a.B/Three", 12);
+    assert.equal(third?.name, "grpc");
+    assert.equal(third?.attributes["rpc.method"], "_OTHER");
+    assert.equal(third?.attributes["rpc.method_original"], "a.B/Three");
+    assert.equal(ask("a.B/Four", 0)?.name, "a.B/Four");
   });
 
   it("knows Triple by its media type and by Dubbo's fields", () => {
