@@ -78,8 +78,18 @@ const KERNEL_ONLY: ReadonlyMap<number, string> = new Map([
   [95, "EOPNOTSUPP"],
   [524, "ENOTSUPP"],
 ]);
+/** `LIBBPF_ERRNO__*` of `bpf/libbpf_legacy.h`, by their order. */
+const LIBBPF_FIRST = 4000;
+const LIBBPF_NAMES = [
+  ...["LIBELF", "FORMAT", "KVERSION", "ENDIAN", "INTERNAL", "RELOC", "LOAD", "VERIFY"],
+  ...["PROG2BIG", "KVER", "PROGTYPE", "WRNGPID", "INVSEQ", "NLPARSE"],
+];
 
 export function errnoName(errno: number): string {
+  const ofLibbpf = LIBBPF_NAMES[errno - LIBBPF_FIRST];
+  if (ofLibbpf !== undefined) {
+    return `LIBBPF_ERRNO__${ofLibbpf}`;
+  }
   return KERNEL_ONLY.get(errno) ?? getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`;
 }
 
@@ -112,6 +122,12 @@ export function adviceFor(errno: string): string {
     case "EOPNOTSUPP":
     case "ENOTSUPP":
       return "This kernel was built without it.";
+    case "LIBBPF_ERRNO__LIBELF":
+    case "LIBBPF_ERRNO__FORMAT":
+    case "LIBBPF_ERRNO__ENDIAN":
+      return "The file is damaged, or none that libbpf reads.";
+    case "LIBBPF_ERRNO__RELOC":
+      return "The object does not fit together; compile it again.";
     default:
       return "";
   }

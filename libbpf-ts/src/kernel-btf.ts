@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { guarded } from "./failure.ts";
+import { NotSupportedError } from "./errors.ts";
+import { guarded, toBpfError } from "./failure.ts";
 import { type NativeBtf, native } from "./native.ts";
 
 /** `BTF_KIND_*` of `linux/btf.h`, as far as they name something to look for. */
 export const BTF_KIND = { struct: 4, union: 5, enum: 6, typedef: 8, func: 12 } as const;
+
+const ENOENT = 2;
+
+function noBtf(cause: unknown): NotSupportedError {
+  return new NotSupportedError({
+    code: "NOT_SUPPORTED",
+    message:
+      "load the kernel's BTF: ENOENT. Needs a kernel with CONFIG_DEBUG_INFO_BTF=y, or BTF given by `btfPath`.",
+    errno: ENOENT,
+    cause,
+  });
+}
 
 /** The running kernel's types (`/sys/kernel/btf/vmlinux`). Holds some 10 MB until closed. */
 export class KernelBtf {
@@ -13,11 +26,15 @@ export class KernelBtf {
     this.#native = handle;
   }
 
-  /** @throws BpfError `KERNEL` when the kernel has no BTF. */
+  /** @throws NotSupportedError when the kernel has no BTF. */
   static load(): KernelBtf {
-    return guarded({ code: "KERNEL", operation: "load the kernel's BTF" }, () => {
+    try {
       return new KernelBtf(native.NativeBtf.loadKernel());
-    });
+    } catch (cause) {
+      const error = toBpfError({ code: "KERNEL", operation: "load the kernel's BTF" }, cause);
+      // libbpf says ESRCH when it has looked at all the places where BTF may be.
+      throw error.errno === "ESRCH" || error.errno === "ENOENT" ? noBtf(cause) : error;
+    }
   }
 
   /** Whether `tp_btf/<name>` has something to attach to. */

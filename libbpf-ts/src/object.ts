@@ -53,6 +53,9 @@ function loadError(cause: unknown): BpfError {
   const plain = toBpfError(program === undefined ? context : { ...context, program }, cause);
   const verifierLog = VERIFIER_LOG.exec(log)?.[1]?.trim() ?? "";
   if (verifierLog === "" || plain.errno === undefined || plain.code === "NOT_SUPPORTED") {
+    // The first thing that went wrong; what follows is its consequences.
+    const said = log.split("\n").find((line) => !line.includes("RLIMIT_MEMLOCK")) ?? "";
+    plain.message = said === "" ? plain.message : `${plain.message}\n  ${said}`;
     return plain;
   }
   const instruction = lastInstruction(verifierLog);

@@ -74,11 +74,53 @@ test("the packed package works from inside a node_modules, compiled, typed and w
       "libbpf_ts.node",
       "package.json",
     ]);
+    followReadme(folder, [main.archive, platform.archive]);
     useInstalled(folder, { main: main.archive, platform: platform.archive });
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
+
+/** A user of no account, so that only what this test starts is seen. */
+const NO_ONE = 61_234;
+
+/** The README's five minutes in an empty folder, from what `npm pack` made to the first record. */
+function followReadme(folder: string, archives: readonly string[]): void {
+  const home = join(folder, "five minutes");
+  mkdirSync(home);
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  const block = (pattern: RegExp): string => {
+    const [, text = ""] = pattern.exec(readme) ?? [];
+    assert.notEqual(text, "", String(pattern));
+    return text;
+  };
+  writeFileSync(join(home, "exec.bpf.c"), block(/```c\n([\s\S]*?)```/));
+  // In place of bpftool, which says the same of some more types.
+  writeFileSync(join(home, "vmlinux.h"), readFileSync(join(ROOT, "test/bpf/types.h"), "utf8"));
+  const program = block(/```ts\n(import \{ openObject[\s\S]*?)```/);
+  assert.match(program, /only_uid: 0 /);
+  const mine = program.replace("only_uid: 0 ", `only_uid: ${NO_ONE} `);
+  writeFileSync(join(home, "exec.ts"), mine);
+  const clang = process.env["CLANG"] ?? "clang-19";
+  const commands = block(/```sh\n(npm init[\s\S]*?)```/)
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("bpftool"))
+    .map((line) =>
+      line
+        .replace("npm install libbpf-ts", `npm install --offline --no-audit ${archives.join(" ")}`)
+        .replace(/^clang /, `${clang} `)
+        .replace("sudo node", `"${process.execPath}"`),
+    );
+  const last = commands.pop() ?? "";
+  for (const command of commands) {
+    run("sh", ["-ec", command], home);
+  }
+  const start = `setpriv --reuid=${NO_ONE} --clear-groups true`;
+  const script = `${last} > seen & watcher=$!
+    for attempt in $(seq 100); do ${start}; sleep 0.1; grep -q true seen && break; done
+    kill $watcher; cat seen`;
+  assert.match(run("sh", ["-c", script], home), /^\d+ (?:true|setpriv)$/m);
+}
 
 /** Unpacks both as npm would, and uses the package as a stranger does. */
 function useInstalled(
