@@ -8,12 +8,12 @@
 #include "buffers.bpf.h"
 #include "syscall.bpf.h"
 #include "capture.bpf.h"
+#include "datagrams.bpf.h"
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
-/* struct mmsghdr: a struct msghdr, then the bytes moved. */
-#define MESSAGE_BYTES 64
-#define MESSAGE_LENGTH 56
+/* Datagrams followed of one call for several. */
+#define DATAGRAMS_MAX 4
 
 static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd)
 {
@@ -90,6 +90,38 @@ static __always_inline __u32 bytes_of_messages(__u64 messages, __u32 count)
 	return total;
 }
 
+/* One datagram, or as many as a call for several moved: the process's memory says all of them. */
+static __always_inline void on_datagrams(struct sock *sk, struct task_struct *task,
+					 const struct syscall *arguments,
+					 const struct pt_regs *regs, __u32 result, __u8 direction)
+{
+	bool several = arguments->number == NR_SENDMMSG || arguments->number == NR_RECVMMSG;
+	struct call call = { sk, task, datagram_state(sk), counters(), 0, result, direction };
+
+	if (!call.state || !call.count)
+		return;
+	for (int index = 0; index < DATAGRAMS_MAX; index++) {
+		__u64 message = several || arguments->number == NR_SENDMSG ||
+						arguments->number == NR_RECVMSG ?
+					arguments->second + index * MESSAGE_BYTES :
+					0;
+		struct buffers buffers = {};
+		struct wire_peer peer = {};
+
+		if (index >= (several ? result : 1))
+			break;
+		buffers_of_syscall(&buffers, arguments);
+		if (message)
+			buffers_of_message(&buffers, message);
+		peer_of_call(&peer, arguments, regs, message);
+		if (several && bpf_probe_read_user(&call.length, sizeof(call.length),
+						   (void *)(message + MESSAGE_LENGTH)))
+			break;
+		if (call.length)
+			observe_datagram(&call, &buffers, &peer);
+	}
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_ended, struct pt_regs *regs, long result)
 {
@@ -112,8 +144,13 @@ int BPF_PROG(call_ended, struct pt_regs *regs, long result)
 	if (transfer.flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
 	sk = socket_of(task, transfer.fd);
-	if (!sk || !is_tcp(sk))
+	if (!sk)
 		return 0;
+	if (!is_tcp(sk)) {
+		if (captures_datagrams && is_udp(sk))
+			on_datagrams(sk, task, &call, regs, result, transfer.direction);
+		return 0;
+	}
 	if (call.number == NR_SENDMMSG || call.number == NR_RECVMMSG) {
 		length = bytes_of_messages(call.second, result);
 		call.third = result;

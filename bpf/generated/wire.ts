@@ -4,6 +4,7 @@
 export const WIRE_CONNECTION = 1;
 export const WIRE_DATA = 2;
 export const WIRE_CLOSE = 3;
+export const WIRE_DATAGRAM = 4;
 export const WIRE_PROCESS_FORK = 16;
 export const WIRE_PROCESS_EXEC = 17;
 export const WIRE_PROCESS_EXIT = 18;
@@ -16,6 +17,7 @@ export const DATA_SLEPT = 0x08;
 export const DATA_WAITED = 0x20;
 export const DATA_UNDETERMINED = 0x40;
 export const DATA_SHED = 0x10;
+export const CONNECTION_DATAGRAMS = 0x08;
 export const CONNECTION_OPENED = 0x01;
 export const CONNECTION_OPENER = 0x02;
 export const CONNECTION_ACCEPTER = 0x04;
@@ -77,6 +79,14 @@ export const WIRE_DATA_TRIGGER_SOCKET = 48;
 export const WIRE_DATA_TRIGGER_POSITION = 56;
 export const WIRE_DATA_TAIL = 64;
 export const WIRE_DATA_TAIL_COUNT = 8;
+
+export const WIRE_PEER_BYTES = 24;
+export const WIRE_PEER_ADDRESS = 0;
+export const WIRE_PEER_ADDRESS_COUNT = 16;
+export const WIRE_PEER_PORT = 16;
+export const WIRE_PEER_FAMILY = 18;
+export const WIRE_PEER_RESERVED = 19;
+export const WIRE_PEER_RESERVED2 = 20;
 
 export const WIRE_CLOSE_BYTES = 48;
 export const WIRE_CLOSE_HEADER = 0;

@@ -111,9 +111,8 @@ static __always_inline void remember_connect(struct sock *sk, struct task_struct
 	state->trigger.switches = last->switches != task->nvcsw;
 }
 
-static __always_inline void write_close(struct sock *sk)
+static __always_inline void write_close(struct socket_state *state)
 {
-	struct socket_state *state = state_of(sk);
 	struct capture_counters *count = counters();
 	struct wire_close record = {};
 
@@ -162,7 +161,7 @@ int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state
 	if (new_state == TCP_SYN_SENT) {
 		task = bpf_get_current_task_btf();
 		if (is_selected(task) && is_tcp(sk)) {
-			write_close(sk);
+			write_close(state_of(sk));
 			remember_connect(sk, task);
 		}
 	} else if (new_state == TCP_CLOSE) {
@@ -178,7 +177,7 @@ int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_destroyed, struct sock *sk)
 {
-	write_close(sk);
+	write_close(state_of(sk));
 	state_gone(sk);
 	return 0;
 }

@@ -84,7 +84,11 @@ struct socket_state {
 	__u32 probe_calls; /* and calls since the last change of direction */
 	struct thread_state trigger; /* of connect(); switches: 1 if the thread slept since */
 	__u32 error;
-	__u32 reserved;
+	/* Of UDP sockets: the message of sendmmsg or recvmmsg that comes next, to whom it sent last. */
+	__u32 message_index;
+	__u64 messages;
+	__u64 message_ns;
+	struct wire_peer peer;
 };
 
 #include "socket-states.bpf.h"

@@ -41,6 +41,15 @@ static __always_inline void read_syscall(struct syscall *to, const struct pt_reg
 #endif
 }
 
+static __always_inline __u64 fifth_argument(const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->r8;
+#else
+	return regs->regs[4];
+#endif
+}
+
 /* Does a thread that sleeps in this call wait for events or for a time to pass? */
 static __always_inline bool waits_for_events(__s64 number)
 {

@@ -11,6 +11,7 @@
 #define WIRE_CONNECTION 1
 #define WIRE_DATA 2
 #define WIRE_CLOSE 3
+#define WIRE_DATAGRAM 4
 #define WIRE_PROCESS_FORK 16
 #define WIRE_PROCESS_EXEC 17
 #define WIRE_PROCESS_EXIT 18
@@ -27,6 +28,7 @@
 #define DATA_SHED 0x10		/* the connection is shed: no more records but its close */
 
 /* struct wire_connection.flags */
+#define CONNECTION_DATAGRAMS 0x08 /* a UDP socket: wire_datagram records follow */
 #define CONNECTION_OPENED 0x01	/* this host's process called connect() while watched */
 #define CONNECTION_OPENER 0x02	/* this side opened the connection; see local_start */
 #define CONNECTION_ACCEPTER 0x04 /* the other side did. Neither bit: not known */
@@ -117,6 +119,18 @@ struct wire_data {
 	__u8 tail[8]; /* the last bytes of the call where captured < length, else 0 */
 };
 
+/*
+ * The other end of a datagram. A WIRE_DATAGRAM record is a struct wire_data, `captured` bytes of
+ * the datagram, and this. Positions are those of the socket: they count bytes of wanted datagrams.
+ */
+struct wire_peer {
+	__u8 address[16]; /* as in struct wire_connection */
+	__u16 port;
+	__u8 family; /* 4 or 6; 0: not known */
+	__u8 reserved;
+	__u32 reserved2;
+};
+
 /* The socket is gone. Positions that the watched process reached in either stream. */
 struct wire_close {
 	struct wire_header header;
@@ -171,6 +185,7 @@ _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
 _Static_assert(sizeof(struct wire_process) == 56, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
+_Static_assert(sizeof(struct wire_peer) == 24, "wire_peer");
 _Static_assert(sizeof(struct wire_verdict) == 8, "wire_verdict");
 _Static_assert(sizeof(struct capture_counters) == 200, "capture_counters");
 

@@ -61,7 +61,7 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .int()
     .min(1)
     .max(10_000)
-    .default(64)
+    .default(256)
     .describe("Requests without a response on one connection, 1 to 10000."),
   drain_interval: duration({ minMs: 1, maxMs: 1000 })
     .default(20)

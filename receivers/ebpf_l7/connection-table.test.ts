@@ -18,6 +18,7 @@ function connection(fields: Partial<ConnectionRecord> & { readonly socket: numbe
       pid: 1,
       localStart: 100,
       remoteStart: 200,
+      isDatagram: false,
       localAddress: "127.0.0.1",
       remoteAddress: "127.0.0.1",
       localPort: 1,

@@ -9,6 +9,7 @@ function connection(): Connection {
   return new Connection(
     {
       ...{ socket: 1, pid: 1, localStart: 100, remoteStart: 200, family: 4, side: "accepter" },
+      isDatagram: false,
       ...{ localAddress: "127.0.0.1", remoteAddress: "127.0.0.1", localPort: 1, remotePort: 2 },
       protocol: 1,
     },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   CONNECTION_ACCEPTER,
+  CONNECTION_DATAGRAMS,
   CONNECTION_OPENER,
   DATA_SEND,
   DATA_SHED,
@@ -35,6 +36,9 @@ import {
   WIRE_DATA_TRIGGER_POSITION,
   WIRE_DATA_TRIGGER_SOCKET,
   WIRE_HEADER_TIME_NS,
+  WIRE_PEER_ADDRESS,
+  WIRE_PEER_FAMILY,
+  WIRE_PEER_PORT,
 } from "../../bpf/generated/wire.ts";
 import { type DataRecord, type Direction, RECEIVED, SENT } from "../../src/model/protocol.ts";
 
@@ -68,6 +72,16 @@ export interface ConnectionRecord {
   /** Who opened the connection; unknown: `localStart` may be one too low (wire.h). */
   readonly side: "opener" | "accepter" | "unknown";
   readonly protocol: number;
+  /** A UDP socket: without names of bytes, and with many other ends unless it is connected. */
+  readonly isDatagram: boolean;
+}
+
+/** The other end of a datagram. */
+export interface Peer {
+  /** Empty: not known. */
+  readonly address: string;
+  readonly port: number;
+  readonly family: 4 | 6;
 }
 
 export interface CloseRecord {
@@ -95,6 +109,18 @@ export function decodeConnection(memory: RingMemory, offset: number): Connection
     family,
     side: sideOf(flags),
     protocol: view.getUint16(offset + WIRE_CONNECTION_PROTOCOL, true),
+    isDatagram: (flags & CONNECTION_DATAGRAMS) !== 0,
+  };
+}
+
+/** `offset`: of a `struct wire_peer`, at any alignment. */
+export function decodePeer({ view }: RingMemory, offset: number): Peer {
+  const known = view.getUint8(offset + WIRE_PEER_FAMILY);
+  const family = known === 6 ? 6 : 4;
+  return {
+    address: known === 0 ? "" : addressText(view, offset + WIRE_PEER_ADDRESS, family),
+    port: view.getUint16(offset + WIRE_PEER_PORT, true),
+    family,
   };
 }
 

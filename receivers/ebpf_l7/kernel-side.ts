@@ -27,16 +27,17 @@ import {
   CAPTURE_COUNTERS_NO_PAYLOAD,
   CAPTURE_COUNTERS_SEEN,
   CAPTURE_COUNTERS_SHED_PER_MILLE,
-  PORT_ASK,
-  PORT_IGNORED,
+  PORT_DATAGRAMS,
   WIRE_VERDICT_BYTES,
   WIRE_VERDICT_LOCAL_START,
   WIRE_VERDICT_PROTOCOL,
 } from "../../bpf/generated/wire.ts";
 import { AgentError } from "../../src/component/errors.ts";
+import type { Protocol } from "../../src/model/protocol.ts";
+import { PROTOCOLS } from "../../src/protocols/registry.ts";
 import type { EbpfL7Config } from "./config.ts";
 import type { RingMemory } from "./decode.ts";
-import { disabledInKernel, NONE, type ProtocolRules } from "./protocol-rules.ts";
+import { disabledInKernel, portRules } from "./protocol-rules.ts";
 
 const OBJECTS = new URL("../../build/bpf/", import.meta.url);
 const SYSFS_BTF = "/sys/kernel/btf/vmlinux";
@@ -46,6 +47,13 @@ const URING_PROGRAMS = [
   ["uring_submitted", "io_uring_submit_req"],
   ["uring_waits", "io_uring_poll_arm"],
 ] as const;
+
+/** Attached to the cgroup tree where datagrams are captured. */
+const DATAGRAM_PROGRAMS: readonly string[] = [
+  "datagram_from_v4",
+  "datagram_from_v6",
+  "datagram_socket_closed",
+];
 
 /** Runs at every context switch of the machine: attached only when it is of use. */
 const SLEEPS_PROGRAM = "thread_switched";
@@ -106,7 +114,11 @@ export class BpfCapture implements CaptureSource {
   }
 
   /** @throws AgentError when this kernel or this user may not do what is needed. */
-  static load(config: EbpfL7Config, selection: BpfMap): BpfCapture {
+  static load(
+    config: EbpfL7Config,
+    selection: BpfMap,
+    protocols: readonly Protocol[] = PROTOCOLS,
+  ): BpfCapture {
     const hooks = chooseHooks(config.hooks);
     const file = hooks === "sock" ? "socket_messages.bpf.o" : "socket_syscalls.bpf.o";
     const path = fileURLToPath(new URL(file, OBJECTS));
@@ -114,7 +126,7 @@ export class BpfCapture implements CaptureSource {
       throw new AgentError("BS_START", `ebpf_l7: ${path} is missing. Run: npm run setup`);
     }
     try {
-      return new BpfCapture(loadObject({ path, config, selection, hooks }), hooks);
+      return new BpfCapture(loadObject({ path, config, selection, hooks, protocols }), hooks);
     } catch (cause) {
       throw toAgentError(cause);
     }
@@ -226,15 +238,19 @@ interface LoadOptions {
   readonly config: EbpfL7Config;
   readonly selection: BpfMap;
   readonly hooks: "sock" | "syscalls";
+  readonly protocols: readonly Protocol[];
 }
 
 function loadObject(options: LoadOptions): LoadedObject {
   const object = openObject(options.path);
   const { protocols } = options.config;
+  const rules = portRules(protocols, options.protocols);
+  const capturesDatagrams = [...rules.values()].some((rule) => (rule & PORT_DATAGRAMS) !== 0);
   object.rodata.set({
     capture_bytes_max: options.config.capture_bytes,
-    protocols_disabled: disabledInKernel(protocols),
-    has_port_rules: Object.keys(protocols.ports).length > 0,
+    protocols_disabled: disabledInKernel(protocols, options.protocols),
+    has_port_rules: [...rules.values()].some((rule) => (rule & ~PORT_DATAGRAMS) !== 0),
+    captures_datagrams: capturesDatagrams,
   });
   object.map("socket_messages").setMaxEntries(options.config.ring_size);
   object.map("capture_counters").setMaxEntries(possibleCpus());
@@ -245,11 +261,16 @@ function loadObject(options: LoadOptions): LoadedObject {
     for (const [program, tracepoint] of URING_PROGRAMS) {
       object.program(program).setAutoload(hasTracepoint(tracepoint));
     }
+    for (const name of DATAGRAM_PROGRAMS) object.program(name).setAutoload(capturesDatagrams);
   }
   const loaded = object.load();
   try {
-    writePortRules(loaded.map("port_rules"), protocols);
-    for (const { name } of loaded.programs) if (name !== SLEEPS_PROGRAM) loaded.attach(name);
+    const ports = loaded.map("port_rules");
+    for (const [port, rule] of rules) ports.set(uint32(port), uint32(rule));
+    for (const { name } of loaded.programs) {
+      if (name !== SLEEPS_PROGRAM && !DATAGRAM_PROGRAMS.includes(name)) loaded.attach(name);
+    }
+    if (options.hooks === "sock" && capturesDatagrams) attachDatagramPrograms(loaded);
     return loaded;
   } catch (cause) {
     loaded.close();
@@ -257,10 +278,23 @@ function loadObject(options: LoadOptions): LoadedObject {
   }
 }
 
-function writePortRules(map: BpfMap, { ports }: ProtocolRules): void {
-  for (const [port, name] of Object.entries(ports)) {
-    map.set(uint32(Number(port)), uint32(name === NONE ? PORT_IGNORED : PORT_ASK));
+/**
+ * Without them a receive on an unconnected socket does not say from whom the datagram came, and
+ * nothing tells that a socket is closed.
+ */
+function attachDatagramPrograms(loaded: LoadedObject): void {
+  const path = cgroupMount();
+  if (path === undefined) return;
+  for (const name of DATAGRAM_PROGRAMS) loaded.attach(name, { kind: "cgroup", path });
+}
+
+/** Where the kernel's cgroup2 tree is mounted. */
+function cgroupMount(): string | undefined {
+  for (const line of readFileSync("/proc/self/mounts", "utf8").split("\n")) {
+    const [, path, type] = line.split(" ");
+    if (type === "cgroup2") return path;
   }
+  return undefined;
 }
 
 function uint32(value: number): Uint8Array {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { PORT_ASK, PORT_DATAGRAMS, PORT_IGNORED } from "../../bpf/generated/wire.ts";
 import type { Protocol } from "../../src/model/protocol.ts";
 import { PROTOCOLS } from "../../src/protocols/registry.ts";
 
@@ -60,11 +61,30 @@ export function fixedProtocol(
 /** The wire numbers of what the kernel knows and nobody follows, as a mask. */
 export function disabledInKernel(
   { disabled }: ProtocolRules,
-  protocols: readonly Protocol[] = PROTOCOLS,
+  protocols: readonly Protocol[],
 ): number {
   let mask = 0;
   for (const { name, wireProtocol } of protocols) {
     if (wireProtocol !== undefined && disabled.includes(name)) mask |= 1 << wireProtocol;
   }
   return mask >>> 0;
+}
+
+/** PORT_ bits by port, for the kernel. Datagrams: the ports of protocols that are spoken in them. */
+export function portRules(
+  { disabled, ports }: ProtocolRules,
+  protocols: readonly Protocol[],
+): ReadonlyMap<number, number> {
+  const rules = new Map<number, number>();
+  const spoken = new Map<string, Protocol>();
+  for (const protocol of protocols) {
+    if (protocol.datagrams === undefined || disabled.includes(protocol.name)) continue;
+    spoken.set(protocol.name, protocol);
+    for (const port of protocol.ports ?? []) rules.set(port, PORT_DATAGRAMS);
+  }
+  for (const [port, name] of Object.entries(ports)) {
+    const inDatagrams = spoken.has(name) ? PORT_DATAGRAMS : 0;
+    rules.set(Number(port), name === NONE ? PORT_IGNORED : PORT_ASK | inDatagrams);
+  }
+  return rules;
 }

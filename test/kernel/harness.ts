@@ -8,6 +8,7 @@ import {
   WIRE_CONNECTION,
   WIRE_CONNECTION_NETNS,
   WIRE_DATA,
+  WIRE_DATAGRAM,
   WIRE_HEADER_KIND,
 } from "../../bpf/generated/wire.ts";
 import { configSchema } from "../../receivers/ebpf_l7/config.ts";
@@ -17,9 +18,10 @@ import {
   DataCursor,
   decodeClose,
   decodeConnection,
+  decodePeer,
 } from "../../receivers/ebpf_l7/decode.ts";
 import { BpfCapture, type CaptureCounts } from "../../receivers/ebpf_l7/kernel-side.ts";
-import { SENT } from "../../src/model/protocol.ts";
+import { type Protocol, SENT } from "../../src/model/protocol.ts";
 
 const SELECTION_OBJECT = new URL("../../build/bpf/selection.bpf.o", import.meta.url);
 
@@ -41,6 +43,8 @@ export interface Seen {
   readonly triggerSocket: number;
   readonly triggerPosition: number;
   readonly tid: number;
+  /** Of a datagram: its other end, `address port`. */
+  readonly peer?: string;
 }
 
 export interface SeenConnection extends ConnectionRecord {
@@ -87,9 +91,10 @@ export class Harness {
   readonly #selection = new Selection();
   readonly capture: BpfCapture;
 
-  constructor(config: Readonly<Record<string, unknown>> = {}) {
+  constructor(config: Readonly<Record<string, unknown>> = {}, protocols?: readonly Protocol[]) {
     const wanted = { ring_size: 1 << 20, ...config };
-    this.capture = BpfCapture.load(configSchema.parse(wanted), this.#selection.map);
+    const { map } = this.#selection;
+    this.capture = BpfCapture.load(configSchema.parse(wanted), map, protocols);
   }
 
   get object(): LoadedObject {
@@ -122,6 +127,10 @@ export class Harness {
       } else if (kind === WIRE_DATA) {
         cursor.moveTo(offset);
         data.push(copy(cursor, text));
+      } else if (kind === WIRE_DATAGRAM) {
+        cursor.moveTo(offset);
+        const peer = decodePeer(memory, cursor.start + cursor.captured);
+        data.push({ ...copy(cursor, text), peer: `${peer.address} ${peer.port}` });
       } else if (kind === WIRE_CLOSE) {
         closes.push(decodeClose(memory, offset));
       }
