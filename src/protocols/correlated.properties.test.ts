@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
 import { KAFKA } from "./kafka/protocol.ts";
+import { NATS } from "./nats/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 
 /** Whole conversations in which each request and each response says its number. */
@@ -74,6 +75,24 @@ const kafka: Writer = {
     Number(String(attributes["messaging.consumer.group.name"] ?? "g-1").slice(1)),
   responseNumber: (attributes) =>
     Number(/^error_(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 999) - 1000,
+};
+
+/** Requests whose subject is the number, to an inbox of the id; errors of the server's own kind. */
+const nats: Writer = {
+  protocol: NATS,
+  opening: [],
+  ids: 2 ** 31,
+  inOrder: false,
+  request: (id, number, padding) =>
+    `PUB n.${number} _INBOX.${id} ${padding}\r\n${bait(padding)}\r\n`,
+  response: (id, number, padding) => {
+    const head = `NATS/1.0 ${400 + number}\r\n\r\n`;
+    const size = head.length + padding;
+    return `HMSG _INBOX.${id} 1 ${head.length} ${size}\r\n${head}${bait(padding)}\r\n`;
+  },
+  requestNumber: (attributes) =>
+    Number(String(attributes["messaging.destination.name"] ?? "n.-1").slice(2)),
+  responseNumber: (attributes) => Number(attributes["error.type"] ?? 399) - 400,
 };
 
 interface Step {
@@ -155,7 +174,7 @@ function assertPaired(writer: Writer, observed: Observed): number {
   return paired;
 }
 
-for (const writer of [toy(false), toy(true), kafka]) {
+for (const writer of [toy(false), toy(true), kafka, nats]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (script: readonly Step[], where: readonly number[]): void => {

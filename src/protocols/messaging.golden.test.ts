@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { z } from "zod";
 import { KAFKA } from "./kafka/protocol.ts";
 import { messagingLine } from "./messaging-testing.ts";
+import { NATS } from "./nats/protocol.ts";
 import { Conversation, TEST_OPTIONS } from "./testing.ts";
 
 /** Captures of the sessions in test/e2e: what the client did there is what is expected here. */
@@ -16,7 +17,7 @@ const goldenSchema = z.strictObject({
   spans: z.array(z.string()),
 });
 
-for (const protocol of [KAFKA]) {
+for (const protocol of [KAFKA, NATS]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

@@ -158,7 +158,7 @@ describe("Kafka", () => {
       const bytes = Buffer.from(text, "latin1");
       return KAFKA.detect(bytes, 0, bytes.length);
     };
-    assert.equal(detect(request(18, 3, 0, compact("java") + compact("1") + "\0", true)), "yes");
+    assert.equal(detect(request(18, 3, 0, `${compact("java")}${compact("1")}\0`, true)), "yes");
     assert.equal(detect(request(18, 3, 0, "").slice(0, 6)), "more");
     assert.equal(detect("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "no");
     assert.equal(detect("*1\r\n$4\r\nPING\r\n"), "no");
