@@ -93,9 +93,11 @@ kernelTest("cpu-profile finds the function that burns", async () => {
 });
 
 kernelTest("socket-latency sees how long this process waits for an answer", async () => {
-  const server = createServer((socket) =>
-    socket.on("data", (data) => setTimeout(() => socket.write(data), 20)),
-  );
+  const server = createServer((socket) => {
+    // The client is killed in mid-sentence.
+    socket.on("error", () => socket.destroy());
+    socket.on("data", (data) => setTimeout(() => socket.write(data), 20));
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -40,6 +48,21 @@ test("the reference is what the docstrings say", () => {
     writeFileSync(path, writeReference());
   }
   assert.equal(writeReference(), readFileSync(path, "utf8"), "run: npm run reference");
+});
+
+test("Backstitch uses nothing native but this package", () => {
+  const home = join(ROOT, "..");
+  const words = ["ls", "--omit=dev", "--omit=optional", "--all", "--parseable"];
+  const folders = run("npm", words, home).trim().split("\n").slice(1);
+  assert.ok(folders.length > 5, "its dependencies");
+  const native = folders
+    .filter((folder) => realpathSync(folder) !== realpathSync(ROOT))
+    .filter((folder) =>
+      readdirSync(folder, { recursive: true, encoding: "utf8" }).some((file) =>
+        /\.(?:node|so|gyp)$/.test(file),
+      ),
+    );
+  assert.deepEqual(native, []);
 });
 
 test("the packed package works from inside a node_modules, compiled, typed and with its bin", () => {
@@ -158,4 +181,7 @@ function useInstalled(
   const bin = join(modules, "libbpf-ts/bin/libbpf-ts.js");
   const generated = run(process.execPath, [bin, "generate", objectPath("maps")], folder);
   assert.match(generated, /export function decodeValue/);
+  // It ends with 1 where this kernel or this user may not load programs, and prints all the same.
+  const { stdout } = spawnSync("npx", ["libbpf-ts", "doctor"], { cwd: folder, encoding: "utf8" });
+  assert.match(stdout, /^Linux \d[\s\S]*\nAttaching: \d+ of \d+\n/);
 }

@@ -131,6 +131,14 @@ function checkSleeps(capture: ObjectFacts | undefined, title: string): Finding {
   });
 }
 
+/** `tcp.bpf.o`, `tcp_metrics.bpf.o` and `ebpf_tcp.bpf.o` are those of `ebpf_tcp`. */
+function isUsed(object: ObjectFacts, { types }: Needs): boolean {
+  return [...types].some((type) => {
+    const short = type.startsWith("ebpf_") ? type.slice("ebpf_".length) : type;
+    return object.name === type || object.name === short || object.name.startsWith(`${short}_`);
+  });
+}
+
 /** Objects that belong to further receivers: each by its own name. */
 export function checkOthers(host: HostFacts, needs: Needs): readonly Finding[] {
   const known = [SOCK, SYSCALLS, SELECTION];
@@ -139,10 +147,10 @@ export function checkOthers(host: HostFacts, needs: Needs): readonly Finding[] {
     .map((object) => {
       const id = `programs:${object.name}`;
       const title = `Programs of ${object.name}`;
-      if (needs.isConfigured && !needs.types.has(object.name)) return unused(id, title);
+      if (needs.isConfigured && !isUsed(object, needs)) return unused(id, title);
       const against = obstacle(object, () => true);
       if (against !== undefined) {
-        return missing(id, title, { ...against, isEssential: needs.types.has(object.name) });
+        return missing(id, title, { ...against, isEssential: isUsed(object, needs) });
       }
       const [first] = object.missing;
       if (first === undefined) return works(id, title, "they load");

@@ -233,6 +233,15 @@ test("objects of further receivers are judged by themselves", () => {
   const refusal = { errno: "EINVAL", message: "load program x: EINVAL" };
   const host = withObjects(loads("ebpf_tls", [uprobes]), { name: "broken", missing: [], refusal });
   assert.match(find(host, "programs:ebpf_tls").why, /uprobe\.multi: EINVAL.*left out: tls/);
+  const configured = {
+    ...EVERYTHING,
+    isConfigured: true,
+    types: new Set(["ebpf_tls", "ebpf_tcp"]),
+  };
+  for (const name of ["tcp", "tcp_metrics", "ebpf_tcp"]) {
+    const used = find(withObjects({ name, missing: [], refusal }), `programs:${name}`, configured);
+    assert.deepEqual([used.verdict, used.isEssential], ["missing", true], name);
+  }
   const broken = find(host, "programs:broken");
   assert.deepEqual([broken.verdict, broken.isEssential], ["missing", false]);
 });
