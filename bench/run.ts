@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run bench [-- NAME …]`: overhead, steady, soak. Writes bench/results/NAME.json.
+// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, soak. Writes bench/results/NAME.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { benchKernelTime } from "./kernel-time.ts";
 import { benchNginxOverhead } from "./nginx-overhead.ts";
+import { benchOverload } from "./overload.ts";
 import { benchSteadyRate } from "./steady-rate.ts";
 import { describeMachine } from "./support/machine.ts";
 
 const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = {
   overhead: (folder) => benchNginxOverhead(folder, { rounds: 5, seconds: 6 }),
-  steady: (folder) => benchSteadyRate(folder, { rate: 20_000, seconds: 30, statistics: false }),
-  kernel: (folder) => benchSteadyRate(folder, { rate: 20_000, seconds: 15, statistics: true }),
-  soak: (folder) => benchSteadyRate(folder, { rate: 20_000, seconds: 300, statistics: false }),
+  overload: (folder) => benchOverload(folder, { rounds: 3, seconds: 6 }),
+  steady: (folder) => benchSteadyRate(folder, { rate: 20_000, warmUpSeconds: 10, seconds: 30 }),
+  kernel: (folder) => benchKernelTime(folder, { rate: 20_000, seconds: 6, rounds: 3 }),
+  soak: (folder) => benchSteadyRate(folder, { rate: 20_000, warmUpSeconds: 10, seconds: 300 }),
 };
 
 async function main(): Promise<void> {
   const named = process.argv.slice(2);
-  const names = named.length > 0 ? named : ["overhead", "steady", "kernel"];
+  const names = named.length > 0 ? named : ["overhead", "overload", "steady", "kernel"];
   const results = join(import.meta.dirname, "results");
   mkdirSync(results, { recursive: true });
   for (const name of names) {

@@ -18,6 +18,9 @@ const STEP_US = 5_000_000;
 /** The bench wants every answer with its confidence, sure or not, and takes its time. */
 const OPTIONS = { ...DEFAULT_INFERENCE, confidenceMin: 0, solver: THOROUGH };
 
+/** What several passes together say of a call. */
+type Answer = Pick<Link, "child" | "parent" | "confidence">;
+
 interface ServiceCalls {
   readonly incoming: StitchCall[];
   readonly outgoing: StitchCall[];
@@ -105,16 +108,16 @@ function vote(votes: Votes, link: Link, weight: number): void {
   votes.set(link.child, tally);
 }
 
-function elected(child: number, tally: ReadonlyMap<number | undefined, number>): Link {
-  let link: Link = { child, parent: undefined, confidence: 0 };
+function elected(child: number, tally: ReadonlyMap<number | undefined, number>): Answer {
+  let link: Answer = { child, parent: undefined, confidence: 0 };
   for (const [parent, confidence] of tally) {
     if (confidence > link.confidence) link = { child, parent, confidence };
   }
   return link;
 }
 
-function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Map<number, Link> {
-  const answers = new Map<number, Link>();
+function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Map<number, Answer> {
+  const answers = new Map<number, Answer>();
   const rootOf = (call: number): number => {
     let at = call;
     for (let parent = answers.get(at)?.parent; parent !== undefined; ) {
@@ -142,7 +145,10 @@ function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Ma
 
 const BOUNDS = [0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0001];
 
-function printCalibration(calls: readonly StitchCall[], answers: ReadonlyMap<number, Link>): void {
+function printCalibration(
+  calls: readonly StitchCall[],
+  answers: ReadonlyMap<number, Answer>,
+): void {
   console.log("confidence      links   said   right");
   for (let i = 0; i + 1 < BOUNDS.length; i++) {
     const low = BOUNDS[i] ?? 0;
@@ -164,7 +170,7 @@ function printCalibration(calls: readonly StitchCall[], answers: ReadonlyMap<num
   }
 }
 
-function printServices(calls: readonly StitchCall[], answers: ReadonlyMap<number, Link>): void {
+function printServices(calls: readonly StitchCall[], answers: ReadonlyMap<number, Answer>): void {
   const rows = new Map<string, { right: number; wrong: number; unknown: number }>();
   for (const call of calls) {
     if (call.caller === "") continue;
@@ -180,7 +186,7 @@ function printServices(calls: readonly StitchCall[], answers: ReadonlyMap<number
   }
 }
 
-function printShares(calls: readonly StitchCall[], answers: ReadonlyMap<number, Link>): void {
+function printShares(calls: readonly StitchCall[], answers: ReadonlyMap<number, Answer>): void {
   const traces = new Map<string, boolean>();
   let judged = 0;
   let right = 0;

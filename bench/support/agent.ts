@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { scrapeMetrics } from "../../test/support/own-metrics.ts";
@@ -42,7 +43,7 @@ function exporterId(exporter: string): string {
 /** Starts bin/backstitch, pinned to `core` when given, and waits until it is ready. */
 export async function startAgent(
   config: string,
-  options: { readonly folder: string; readonly core?: number },
+  options: { readonly folder: string; readonly core?: number; readonly nice?: number },
 ): Promise<Agent> {
   const file = join(options.folder, "agent.yaml");
   writeFileSync(file, config);
@@ -53,6 +54,8 @@ export async function startAgent(
   await untilReady(child);
   const { pid } = child;
   if (pid === undefined) throw new Error("the agent did not start");
+  // Only when it is ready: a start at the lowest priority may never end.
+  if (options.nice !== undefined) setThreadsPriority(pid, options.nice);
   return {
     pid,
     metrics: async () => await scrapeMetrics(METRICS_PORT),
@@ -64,6 +67,11 @@ export async function startAgent(
       await ended;
     },
   };
+}
+
+/** Of all threads: on Linux a priority belongs to a thread. */
+function setThreadsPriority(pid: number, nice: number): void {
+  for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), nice);
 }
 
 async function untilReady(child: ChildProcess): Promise<void> {
