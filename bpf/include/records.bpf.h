@@ -144,6 +144,9 @@ static __always_inline __u32 share_of(const struct call *call)
 	__u32 used = state->budget_used;
 	__u32 left = used < capture_bytes_max ? capture_bytes_max - used : 0;
 
+	/* Messages of many streams follow each other: what is left is for each call. */
+	if (state->protocol == WIRE_PROTOCOL_HTTP2)
+		left = capture_bytes_max;
 	if (call->length <= SMALL_CALL)
 		left = SMALL_CALL;
 	return call->length < left ? call->length : left;
@@ -156,41 +159,84 @@ static __always_inline void count_written(const struct call *call, __u32 capture
 	call->count->bytes_captured += captured;
 }
 
-/* Copies from the process into the ring at once. A reservation has a constant size. */
+/*
+ * A reservation has a constant size, and what is not used of it stays empty in the ring. So
+ * there are three: dense records are read by the processor ahead of the reader.
+ */
+#define TINY_PAYLOAD 56
+#define SHORT_PAYLOAD 184
 #define SMALL_PAYLOAD 440
-struct small_record {
-	struct wire_data data;
-	__u8 payload[SMALL_PAYLOAD];
-};
 
-static __always_inline bool write_small(const struct call *call, __u64 base)
+static __always_inline void submit_data(struct wire_data *record, const struct call *call,
+					__u32 captured)
 {
-	struct small_record *record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
+	record->captured = captured;
+	record->header.size = sizeof(*record) + captured;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	count_written(call, captured);
+}
+
+/* Copies from the process into the ring at once. `room` is a constant. */
+static __always_inline bool write_within(const struct call *call, __u64 base, __u32 room)
+{
+	struct wire_data *record =
+		bpf_ringbuf_reserve(&socket_messages, sizeof(*record) + room, 0);
 	__u32 captured = call->length;
 
 	if (!record)
 		return false;
-	fill_data(&record->data, call);
+	fill_data(record, call);
 	if (call->direction == DIRECTION_SEND)
-		fill_trigger(&record->data, call);
+		fill_trigger(record, call);
 	/* The compiler knows the bound; the verifier has to see it. */
 	barrier_var(captured);
-	if (captured > SMALL_PAYLOAD ||
-	    bpf_probe_read_user(record->payload, captured, (void *)base)) {
+	if (captured > room || bpf_probe_read_user(record + 1, captured, (void *)base)) {
 		captured = 0;
-		record->data.flags |= DATA_NO_PAYLOAD;
+		record->flags |= DATA_NO_PAYLOAD;
 		call->count->no_payload[NO_PAYLOAD_FAULT]++;
 	}
-	record->data.captured = captured;
-	record->data.header.size = sizeof(record->data) + captured;
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	count_written(call, captured);
+	submit_data(record, call, captured);
 	return true;
+}
+
+static __always_inline bool write_small(const struct call *call, __u64 base)
+{
+	if (call->length <= TINY_PAYLOAD)
+		return write_within(call, base, TINY_PAYLOAD);
+	if (call->length <= SHORT_PAYLOAD)
+		return write_within(call, base, SHORT_PAYLOAD);
+	return write_within(call, base, SMALL_PAYLOAD);
 }
 
 #define NOT_WRITTEN 0
 #define WRITTEN 1
 #define RING_FULL 2
+
+/* The first buffer of several, if it is a whole head. `room` is a constant. */
+static __always_inline int write_head_within(const struct call *call, __u64 base, __u64 length,
+					     __u32 room)
+{
+	struct wire_data *record =
+		bpf_ringbuf_reserve(&socket_messages, sizeof(*record) + room, 0);
+	__u8 *payload;
+
+	if (!record)
+		return RING_FULL;
+	payload = (__u8 *)(record + 1);
+	/* The verifier has to see the bound on the very register that is used. */
+	barrier_var(length);
+	if (length > room || bpf_probe_read_user(payload, length, (void *)base) ||
+	    !is_whole_head(payload, length, room)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		call->state->flags |= SOCKET_MANY_BUFFERS;
+		return NOT_WRITTEN;
+	}
+	fill_data(record, call);
+	if (call->direction == DIRECTION_SEND)
+		fill_trigger(record, call);
+	submit_data(record, call, length);
+	return WRITTEN;
+}
 
 /*
  * A message in several buffers, of which the first may be all that is needed: without the
@@ -199,40 +245,17 @@ static __always_inline bool write_small(const struct call *call, __u64 base)
 static __always_inline int write_first_buffer(const struct call *call,
 					      const struct buffers *buffers, __u32 share)
 {
-	struct small_record *record;
 	struct user_iovec first;
-	__u64 length;
 
 	if (bpf_probe_read_user(&first, sizeof(first), (void *)buffers->base))
 		return NOT_WRITTEN;
-	length = first.length;
-	if (length > share)
+	if (first.length > share || first.length > SMALL_PAYLOAD)
 		return NOT_WRITTEN;
-	if (length >= call->length)
-		return length > SMALL_PAYLOAD	       ? NOT_WRITTEN :
-		       write_small(call, first.base) ? WRITTEN :
-						       RING_FULL;
-	/* The verifier has to see the bound on the very register that is used. */
-	barrier_var(length);
-	if (length > SMALL_PAYLOAD)
-		return NOT_WRITTEN;
-	record = bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
-	if (!record)
-		return RING_FULL;
-	if (bpf_probe_read_user(record->payload, length, (void *)first.base) ||
-	    !is_whole_head(record->payload, length, SMALL_PAYLOAD)) {
-		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		call->state->flags |= SOCKET_MANY_BUFFERS;
-		return NOT_WRITTEN;
-	}
-	fill_data(&record->data, call);
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(&record->data, call);
-	record->data.captured = length;
-	record->data.header.size = sizeof(record->data) + length;
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	count_written(call, length);
-	return WRITTEN;
+	if (first.length >= call->length)
+		return write_small(call, first.base) ? WRITTEN : RING_FULL;
+	if (first.length <= SHORT_PAYLOAD)
+		return write_head_within(call, first.base, first.length, SHORT_PAYLOAD);
+	return write_head_within(call, first.base, first.length, SMALL_PAYLOAD);
 }
 
 /* Payload into the scratch, or the reason why there is none. Returns its bytes. */
