@@ -77,6 +77,7 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 fi
 if [ "$purpose" = test ]; then
 	need redis-server redis-server
+	need tcpdump tcpdump
 	need nats-server nats-server
 	need mosquitto mosquitto
 	need mosquitto_pub mosquitto-clients

@@ -105,7 +105,7 @@ export class Account {
     );
   }
 
-  skipped(reason: Refusal | "no_connection"): void {
+  skipped(reason: Refusal | "no_connection" | "ignored_port"): void {
     this.#skipped.add(reason, 1);
   }
 

@@ -8,6 +8,8 @@ const MIB = 1024 * KIB;
 
 export interface PcapConfig {
   readonly path: readonly string[];
+  readonly interface: string;
+  readonly filter: string;
   readonly perspective: "client" | "server" | "both";
   readonly services: Readonly<Record<string, string>>;
   readonly protocols: {
@@ -31,9 +33,13 @@ export interface PcapConfig {
 const NO_PATH = 'path must name a capture, for example "trace.pcap" or "captures/*.pcapng"';
 const pathText = z.string({ error: NO_PATH }).min(1, { error: NO_PATH });
 
-function protocolName(): z.ZodType<string, string> {
-  return z.string().refine((name) => PROTOCOLS.some((protocol) => protocol.name === name), {
-    error: () => `is not a protocol. There are: ${PROTOCOLS.map(({ name }) => name).join(", ")}`,
+/** In place of a protocol's name: connections from and to the port are not followed. */
+export const NONE = "none";
+const NAMES = PROTOCOLS.map(({ name }) => name);
+
+function protocolName(others: readonly string[] = []): z.ZodType<string, string> {
+  return z.string().refine((name) => [...NAMES, ...others].includes(name), {
+    error: () => `is not a protocol. There are: ${[...NAMES, ...others].toSorted().join(", ")}`,
   });
 }
 
@@ -45,10 +51,18 @@ function headerNames(which: string): z.ZodType<string[], unknown> {
     .describe(`Headers of ${which} to record as attributes; values leave the host as they are.`);
 }
 
-export const configSchema: z.ZodType<PcapConfig> = z.strictObject({
+const shape = z.strictObject({
   path: z
-    .union([pathText.transform((path) => [path]), z.array(pathText).min(1)], { error: NO_PATH })
-    .describe("Captures to read, in this order; `*`, `?` and `**` as in a shell."),
+    .union([pathText.transform((path) => [path]), z.array(pathText)], { error: NO_PATH })
+    .default([])
+    .describe("Captures to read, in this order; `*`, `?` and `**` as in a shell, `-` is stdin."),
+  interface: z
+    .string()
+    .regex(/^[^-]/, { error: "is not the name of an interface" })
+    .or(z.literal(""))
+    .default("")
+    .describe("Network interface to capture from, by the program tcpdump; read after the files."),
+  filter: z.string().default("").describe("Filter of the live capture, as tcpdump has it."),
   perspective: z
     .enum(["client", "server", "both"])
     .default("client")
@@ -60,9 +74,9 @@ export const configSchema: z.ZodType<PcapConfig> = z.strictObject({
   protocols: z
     .strictObject({
       ports: z
-        .record(z.string().regex(/^\d{1,5}$/, { error: "is not a port" }), protocolName())
+        .record(z.string().regex(/^\d{1,5}$/, { error: "is not a port" }), protocolName([NONE]))
         .default({})
-        .describe("The protocol that a server port speaks; others are detected."),
+        .describe("What is spoken on a port: a protocol, or `none` to ignore it."),
       disabled: z.array(protocolName()).default([]).describe("Protocols that are never detected."),
     })
     .default({ ports: {}, disabled: [] })
@@ -108,3 +122,8 @@ export const configSchema: z.ZodType<PcapConfig> = z.strictObject({
     .default(false)
     .describe("Record statements and keys with their literals; may hold personal data."),
 });
+
+export const configSchema: z.ZodType<PcapConfig> = shape.refine(
+  ({ path, interface: device }) => path.length > 0 || device !== "",
+  { error: NO_PATH, path: ["path"] },
+);

@@ -17,6 +17,8 @@ export interface DissectorOptions {
   readonly account: Account;
   readonly context: ConnectionContext;
   readonly servers: ServerSides;
+  /** Connections from and to these are not followed. */
+  readonly ignoredPorts: ReadonlySet<number>;
   readonly connectionsMax: number;
   readonly idleTimeoutNs: number;
 }
@@ -61,6 +63,10 @@ export class Dissector {
   #onSegment(segment: Segment): void {
     let flow = this.#flows.find(segment);
     if (flow === undefined) {
+      if (this.#isIgnored(segment)) {
+        this.#options.account.skipped("ignored_port");
+        return;
+      }
       // Without data and without a beginning there is nothing to follow.
       if (segment.length === 0 && (segment.flags & SYN) === 0) {
         this.#options.account.skipped("no_connection");
@@ -77,6 +83,11 @@ export class Dissector {
       return;
     }
     flow.connection?.add(side, segment);
+  }
+
+  #isIgnored({ sourcePort, destinationPort }: Segment): boolean {
+    const { ignoredPorts } = this.#options;
+    return ignoredPorts.has(sourcePort) || ignoredPorts.has(destinationPort);
   }
 
   #create(segment: Segment): Flow {

@@ -16,7 +16,7 @@ import {
 import { fragmentsOf, tcpSegment, WRAPS } from "./testing/frames.ts";
 import { readBytes } from "./testing/run.ts";
 
-/** Files that are fuzzed: with VALUE of the environment more, see test/fuzz. */
+/** Files that are tried; PCAP_MUTANTS=10000 tries more. */
 const MUTANTS = Number(process.env["PCAP_MUTANTS"] ?? 400);
 /** No mutant is longer than 20 KB. */
 const MUTANT_MS_MAX = 2000;
@@ -54,7 +54,8 @@ function mutate(file: Buffer, random: Random): Buffer {
     const kind = random.below(4);
     if (kind === 0) mutant[at] = random.below(256);
     else if (kind === 1) mutant[at] = (mutant[at] ?? 0) ^ (1 << random.below(8));
-    else if (kind === 2) mutant.fill(random.below(2) * 255, at, at + random.below(6));
+    else if (kind === 2)
+      mutant.fill(random.below(2) * 255, at, Math.min(mutant.length, at + random.below(6)));
     else mutant.copyWithin(at, 4 + random.below(mutant.length - 4), at + random.below(300));
   }
   return random.below(4) === 0 ? mutant.subarray(0, random.below(mutant.length)) : mutant;

@@ -9,10 +9,11 @@ import { EpochClock } from "../../src/spans/epoch-clock.ts";
 import { ResourceBatcher } from "../../src/spans/resource-batcher.ts";
 import { SpanEncoder } from "../../src/spans/span-encoder.ts";
 import { Account } from "./account.ts";
-import { checkCapture, createReader, expandPaths, readCapture } from "./capture-files.ts";
-import type { PcapConfig } from "./config.ts";
+import { type CaptureSource, createReader, fileSources, piecesOf } from "./capture-files.ts";
+import { NONE, type PcapConfig } from "./config.ts";
 import type { ConnectionContext } from "./connection.ts";
 import { Dissector } from "./dissector.ts";
+import { LiveSource } from "./live-source.ts";
 import { CaptureClock, CaptureFormatError, type PacketReader } from "./packet.ts";
 import { ServerSides } from "./server-side.ts";
 import { Services } from "./services.ts";
@@ -42,12 +43,12 @@ export class PcapReceiver implements Receiver {
   }
 
   async start(host: Host): Promise<void> {
-    const paths = expandPaths(this.#config.path);
-    for (const path of paths) await checkCapture(path);
+    const sources = sourcesOf(this.#config);
+    for (const source of sources) await source.prepare();
     const reading = new Reading({
       settings: this.#settings,
       config: this.#config,
-      paths,
+      sources,
       stopping: this.#stopping.signal,
       emit: (batch) => (batch.signal === "metrics" ? this.#metrics : this.#traces).next(batch),
     });
@@ -71,10 +72,15 @@ export class PcapReceiver implements Receiver {
   }
 }
 
+function sourcesOf({ path, interface: device, filter }: PcapConfig): readonly CaptureSource[] {
+  const live = device === "" ? [] : [new LiveSource(device, filter)];
+  return [...fileSources(path), ...live];
+}
+
 interface ReadingOptions {
   readonly settings: ReceiverSettings;
   readonly config: PcapConfig;
-  readonly paths: readonly string[];
+  readonly sources: readonly CaptureSource[];
   readonly stopping: AbortSignal;
   readonly emit: (batch: Batch) => void;
 }
@@ -99,9 +105,9 @@ class Reading {
     this.#account = new Account(telemetry, settings.id);
     this.#output = this.#createOutput();
     const services = new Services(config.services);
-    const portProtocols = new Map(
-      Object.entries(config.protocols.ports).map(([port, name]) => [Number(port), name]),
-    );
+    const rules = Object.entries(config.protocols.ports);
+    const ignored = rules.filter(([, name]) => name === NONE).map(([port]) => Number(port));
+    const portProtocols = new Map(rules.map(([port, name]) => [Number(port), name]));
     const context: ConnectionContext = {
       account: this.#account,
       services,
@@ -115,13 +121,14 @@ class Reading {
         heldBytesMax: config.reassembly_bytes_max,
       },
       counts: this.#counts,
-      protocolOf: (port) => portProtocols.get(port),
+      protocolOf: (server, client) => portProtocols.get(server) ?? portProtocols.get(client),
       disabledProtocols: config.protocols.disabled,
     };
     this.#dissector = new Dissector({
       account: this.#account,
       context,
       servers: new ServerSides([...portProtocols.keys(), ...namedPorts(config.services)]),
+      ignoredPorts: new Set(ignored),
       connectionsMax: config.max_connections,
       idleTimeoutNs: config.idle_timeout * NS_PER_MS,
     });
@@ -131,16 +138,15 @@ class Reading {
   }
 
   async run(): Promise<void> {
-    const { paths, stopping, settings } = this.#options;
+    const { sources, stopping, settings } = this.#options;
     const { logger } = settings.telemetry;
     try {
-      for (const path of paths) {
-        if (stopping.aborted) break;
-        logger.info("Reading a capture", { path });
-        await this.#readFile(path);
+      for (const source of sources) {
+        logger.info("Reading a capture", { path: source.name });
+        await this.#read(source);
       }
       this.#dissector.end();
-      this.#flush(true);
+      this.#output.flush(this.#dissector.nowNs);
     } finally {
       this.#demand.unsubscribe();
     }
@@ -153,27 +159,21 @@ class Reading {
     this.#account.close();
   }
 
-  async #readFile(path: string): Promise<void> {
+  async #read(source: CaptureSource): Promise<void> {
+    const { stopping } = this.#options;
     let reader: PacketReader | undefined;
-    let head: Uint8Array = new Uint8Array(0);
     try {
-      for await (const chunk of await readCapture(path)) {
-        if (!(chunk instanceof Uint8Array)) continue;
-        if (reader === undefined) {
-          head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
-          if (head.length < 4) continue;
-          reader = createReader(head, this.#captureClock, this.#dissector.onPacket);
-          if (reader === undefined) throw new CaptureFormatError("neither pcap nor pcapng");
-        }
-        reader.push(head.length === 0 ? chunk : head);
-        head = new Uint8Array(0);
-        this.#flush(false);
+      for await (const piece of piecesOf(source.open(stopping))) {
+        reader ??= createReader(piece, this.#captureClock, this.#dissector.onPacket);
+        if (reader === undefined) throw new CaptureFormatError("neither pcap nor pcapng");
+        reader.push(piece);
+        this.#output.flush();
         await this.#turn();
-        if (this.#options.stopping.aborted) return;
+        if (stopping.aborted) return;
       }
-      if (reader?.pendingBytes !== 0) this.#damaged(path, "the file ends within a packet");
+      if (reader?.pendingBytes !== 0) this.#damaged(source.name, "it ends within a packet");
     } catch (error) {
-      this.#damaged(path, messageOf(error));
+      if (!stopping.aborted) this.#damaged(source.name, messageOf(error));
     }
   }
 
@@ -199,10 +199,6 @@ class Reading {
   #onDemand(isDemanded: boolean): void {
     this.#isDemanded = isDemanded;
     if (isDemanded) this.#onDemanded?.();
-  }
-
-  #flush(isEnd: boolean): void {
-    this.#output.flush(isEnd ? this.#dissector.nowNs : undefined);
   }
 
   #createOutput(): SpanOutput {

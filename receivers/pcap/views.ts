@@ -11,8 +11,8 @@ import { type Ending, View, type ViewContext, type ViewFacts } from "./view.ts";
 export interface ViewsContext extends ViewContext {
   /** From whose end exchanges are told: one span or two for each. */
   readonly perspectives: readonly Role[];
-  /** The protocol that the user fixed for the server's port. */
-  protocolOf(serverPort: number): string | undefined;
+  /** The protocol that the user fixed for one of the ports; the server's is asked first. */
+  protocolOf(serverPort: number, clientPort: number): string | undefined;
   readonly disabledProtocols: readonly string[];
 }
 
@@ -96,7 +96,7 @@ export class Views {
     const client: Side = server === 0 ? 1 : 0;
     const endpoint: ViewFacts["endpoint"] = {
       transport: this.#flow.protocol === TCP ? "tcp" : "udp",
-      only: context.protocolOf(this.#flow.ports[server]),
+      only: context.protocolOf(this.#flow.ports[server], this.#flow.ports[client]),
       forbidden: context.disabledProtocols,
     };
     return context.perspectives.map((role) => {
