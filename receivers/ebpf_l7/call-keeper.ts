@@ -28,6 +28,7 @@ export class CallKeeper implements RecordKeeper {
   replaying(copy: DataRecord): void {
     const facts = this.#facts.get(copy);
     if (facts !== undefined) this.#cursor.recall(facts);
+    this.#connection.replayed = copy;
     const end = copy.position + copy.length;
     if (copy.direction === SENT) this.#connection.sentEnd = end;
     else this.#connection.receivedEnd = end;

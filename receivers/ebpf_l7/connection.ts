@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {
   ConnectionParser,
+  DataRecord,
   Exchange,
   ExchangeEvents,
   LossReason,
@@ -9,7 +10,7 @@ import type {
 } from "../../src/model/protocol.ts";
 import type { DetectingParser } from "../../src/protocols/detection.ts";
 import { Doubt } from "../../src/protocols/doubt.ts";
-import { SpanConnection } from "../../src/spans/span-connection.ts";
+import { type ConnectionFacts, SpanConnection } from "../../src/spans/span-connection.ts";
 import type { ConnectionRecord } from "./decode.ts";
 
 /** Ended exchanges that are remembered for reads that name them late. */
@@ -46,6 +47,10 @@ export class Connection implements ExchangeEvents {
   needsLook = false;
   /** What the kernel took it for is wrong. */
   isMisjudged = false;
+  /** The record that its parser is being given, when that is not the one at the cursor. */
+  replayed: DataRecord | undefined;
+  /** Of datagrams: the names of open exchanges' requests, in place of positions. */
+  requestNames: Map<Exchange, number> | undefined;
   /** When the kernel was told a verdict; 0 if not. */
   toldNs = 0;
   readonly #doubt = new Doubt();
@@ -65,6 +70,7 @@ export class Connection implements ExchangeEvents {
   constructor(record: ConnectionRecord, events: ConnectionEvents) {
     this.record = record;
     this.#events = events;
+    this.isNamed = record.isDatagram;
   }
 
   /** Start numbers as both ends compute them; undefined while it is not known who opened. */
@@ -80,14 +86,9 @@ export class Connection implements ExchangeEvents {
     let spans = role === "client" ? this.#clientSpans : this.#serverSpans;
     if (spans === undefined) {
       const { record } = this;
-      const isOpener = (this.role ?? role) === "client";
-      const excess = record.side === "unknown" && isOpener ? 1 : 0;
-      const localStart = (record.localStart + excess) >>> 0;
       spans = new SpanConnection({
         role,
-        clientStart: role === "client" ? localStart : record.remoteStart,
-        serverStart: role === "client" ? record.remoteStart : localStart,
-        positionExcess: role === "client" ? excess : 0,
+        ...this.#name(role),
         family: record.family,
         localAddress: record.localAddress,
         localPort: record.localPort,
@@ -100,6 +101,25 @@ export class Connection implements ExchangeEvents {
     return spans;
   }
 
+  #name(role: Role): Pick<ConnectionFacts, "clientStart" | "serverStart" | "positionExcess"> {
+    const { record } = this;
+    if (record.isDatagram) {
+      const [client, server] =
+        role === "client"
+          ? [record.localPort, record.remotePort]
+          : [record.remotePort, record.localPort];
+      return { clientStart: client, serverStart: server, positionExcess: 0 };
+    }
+    const isOpener = (this.role ?? role) === "client";
+    const excess = record.side === "unknown" && isOpener ? 1 : 0;
+    const localStart = (record.localStart + excess) >>> 0;
+    return {
+      clientStart: role === "client" ? localStart : record.remoteStart,
+      serverStart: role === "client" ? record.remoteStart : localStart,
+      positionExcess: role === "client" ? excess : 0,
+    };
+  }
+
   begin(exchange: Exchange): void {
     this.role ??= exchange.role;
     this.#doubt.begin();
@@ -109,9 +129,9 @@ export class Connection implements ExchangeEvents {
 
   end(exchange: Exchange): void {
     this.#doubt.end();
-    this.#forget(exchange);
     const slot = this.#ended++ % ENDED_MAX;
-    this.#endedRequests[slot] = exchange.requestPosition;
+    this.#endedRequests[slot] = this.#nameOf(exchange);
+    this.#forget(exchange);
     this.#endedReads[slot] = this.receivedEnd;
     this.#endedNs[slot] = exchange.endNs;
     this.#events.end(this, exchange);
@@ -183,10 +203,15 @@ export class Connection implements ExchangeEvents {
     }
     if (best >= 0) return best;
     const first = this.open[0];
-    return first !== undefined && first.responseStartNs !== 0 ? first.requestPosition : -1;
+    return first !== undefined && first.responseStartNs !== 0 ? this.#nameOf(first) : -1;
+  }
+
+  #nameOf(exchange: Exchange): number {
+    return this.requestNames?.get(exchange) ?? exchange.requestPosition;
   }
 
   #forget(exchange: Exchange): void {
+    this.requestNames?.delete(exchange);
     const index = this.open.indexOf(exchange);
     if (index === 0) this.open.shift();
     else if (index > 0) this.open.splice(index, 1);

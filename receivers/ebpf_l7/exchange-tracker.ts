@@ -16,6 +16,7 @@ import type { StitchFacts } from "../../src/spans/span-encoder.ts";
 import type { Account } from "./account.ts";
 import type { Connection, ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
+import { DatagramNames } from "./datagram-names.ts";
 import type { DataCursor } from "./decode.ts";
 import { EVENT_LOOPS } from "./event-loop.ts";
 import type { ExchangeOutput } from "./exchange-output.ts";
@@ -26,6 +27,8 @@ const READ_AHEAD: ReadonlySet<string> = new Set(["cpython", "pypy"]);
 /** What was found out when the request began; kept in `Exchange.link`, used again with it. */
 class ExchangeLink implements StitchFacts {
   flags = 0;
+  /** Of a datagram: its name; see `StitchFacts`. */
+  position: number | undefined;
   triggerKind: number = TRIGGER_NONE;
   readonly triggerSpan: Uint32Array = new Uint32Array(2);
   openServerRequests = 0;
@@ -33,6 +36,7 @@ class ExchangeLink implements StitchFacts {
 
   reset(): void {
     this.flags = 0;
+    this.position = undefined;
     this.triggerKind = TRIGGER_NONE;
     this.triggerSpan[0] = 0;
     this.triggerSpan[1] = 0;
@@ -76,6 +80,7 @@ export interface ExchangeTrackerOptions {
 export class ExchangeTracker implements ConnectionEvents {
   readonly #options: ExchangeTrackerOptions;
   readonly #threads = new Map<number, Thread>();
+  readonly #datagrams = new DatagramNames();
   readonly #freeLinks: ExchangeLink[] = [];
   readonly #processes = new Map<number, Process>();
   #lastThread: Thread = { tid: -1, process: { pid: -1, open: 0, sharesWork: false }, open: 0 };
@@ -97,6 +102,7 @@ export class ExchangeTracker implements ConnectionEvents {
     this.#openCount++;
     account.exchangesStarted.add(1);
     if (!connection.isNamed) table.meet(connection);
+    if (connection.record.isDatagram) this.#nameDatagram(connection, exchange, link);
     const thread = this.#thread(cursor.tid, cursor.pid);
     if (exchange.role === "server") {
       link.thread = thread;
@@ -112,6 +118,13 @@ export class ExchangeTracker implements ConnectionEvents {
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
     if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
+  }
+
+  #nameDatagram(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
+    const record = connection.replayed ?? this.#options.cursor;
+    link.position = this.#datagrams.begin(record, exchange.role);
+    connection.requestNames ??= new Map();
+    connection.requestNames.set(exchange, link.position);
   }
 
   end(connection: Connection, exchange: Exchange): void {
@@ -132,6 +145,9 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     const { peer } = connection;
     if (link !== undefined && peer !== undefined && !peer.isShed) link.flags |= KEY_PEER_OBSERVED;
+    if (link?.position !== undefined && this.#datagrams.isObserved(link.position)) {
+      link.flags |= KEY_PEER_OBSERVED;
+    }
     if (peer !== undefined && exchange.role === "server") {
       const position = exchange.requestPosition + excessOf(peer);
       const endNs = peer.endOf(position, connection.sentEnd);
@@ -246,6 +262,8 @@ export class ExchangeTracker implements ConnectionEvents {
   }
 
   #triggeredByRequest(source: Connection, link: ExchangeLink): void {
+    // Of datagrams the bytes that were read do not tell the request.
+    if (source.record.isDatagram) return;
     const found = source.requestReadAt(this.#options.cursor.triggerPosition);
     const position = typeof found === "number" ? found : found.requestPosition;
     if (position < 0) return;

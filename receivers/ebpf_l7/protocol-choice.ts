@@ -26,6 +26,8 @@ export interface ProtocolChoiceOptions {
   /** Of the service that the process belongs to. */
   readonly parserOptions: (pid: number) => ParserOptions;
   readonly protocolByWire: (wireProtocol: number) => Protocol | undefined;
+  /** All that are detected; those of the registry if not given. */
+  readonly protocols?: readonly Protocol[] | undefined;
   readonly verdicts: VerdictSink;
   readonly account: Account;
   readonly serviceOf: (pid: number) => string;
@@ -63,9 +65,10 @@ export class ProtocolChoice {
       {
         localPort,
         remotePort,
-        transport: "tcp",
+        transport: connection.record.isDatagram ? "udp" : "tcp",
         only: fixed === NONE ? undefined : fixed,
         forbidden: [...rules.disabled, ...misjudged],
+        protocols: this.#options.protocols,
       },
       new CallKeeper(connection, cursor),
     );
@@ -85,7 +88,7 @@ export class ProtocolChoice {
     const { detecting } = connection;
     if (detecting === undefined || detecting.verdict === "undecided") return;
     connection.needsLook = false;
-    this.#count(connection, detecting);
+    if (!connection.record.isDatagram) this.#count(connection, detecting);
     this.tell(connection);
   }
 
@@ -95,6 +98,8 @@ export class ProtocolChoice {
     if (detecting === undefined || detecting.verdict === "undecided") return;
     const { verdicts, cursor } = this.#options;
     connection.protocol = detecting.protocol;
+    // There is no verdict on datagrams: their ports were asked for.
+    if (record.isDatagram) return;
     connection.toldNs = cursor.timeNs;
     const wire = wireVerdict(detecting);
     if (record.protocol === WIRE_PROTOCOL_UNDETERMINED) {

@@ -31,6 +31,8 @@ import { ShedControl } from "./shed-control.ts";
 const UPKEEP_INTERVAL_MS = 1000;
 /** Connections looked at for idleness in one upkeep. */
 const SWEEP_PER_UPKEEP = 4096;
+/** A datagram that has no answer after so long has none. */
+const FLOW_TIMEOUT_MS = 10_000;
 const RING_FULL = 1;
 /** Combinations of method, route, status and so on, a process and instrument. */
 const SERIES_MAX = 2000;
@@ -210,7 +212,7 @@ class Running {
     try {
       // What the kernel has written until now is still ours.
       while (source.drain(this.#reader.onRecord, 1024) === 1024) this.#flush(false);
-      for (const connection of this.#table) this.#tracker.forget(connection, "shutdown");
+      this.#reader.shutdown();
       this.#flush(true);
       this.#collect();
     } catch (error) {
@@ -270,6 +272,8 @@ class Running {
       this.#isUnknownMet = false;
       source.announceAgain();
     }
+    const nowNs = monotonicNowMs() * NS_PER_MS;
+    this.#reader.sweepFlows(nowNs - FLOW_TIMEOUT_MS * NS_PER_MS, nowNs);
     const idleBeforeNs = (monotonicNowMs() - config.idle_timeout) * NS_PER_MS;
     this.#table.sweep(SWEEP_PER_UPKEEP, (connection) => {
       if (connection.lastNs !== 0 && connection.lastNs < idleBeforeNs) {

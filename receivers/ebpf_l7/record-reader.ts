@@ -3,6 +3,7 @@ import {
   WIRE_CLOSE,
   WIRE_CONNECTION,
   WIRE_DATA,
+  WIRE_DATAGRAM,
   WIRE_HEADER_KIND,
   WIRE_PROTOCOL_TLS,
 } from "../../bpf/generated/wire.ts";
@@ -10,6 +11,7 @@ import { SENT } from "../../src/model/protocol.ts";
 import type { Account } from "./account.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
+import { DatagramFlows } from "./datagram-flows.ts";
 import { type DataCursor, decodeClose, decodeConnection, type RingMemory } from "./decode.ts";
 import type { ExchangeTracker } from "./exchange-tracker.ts";
 import type { ProtocolChoice } from "./protocol-choice.ts";
@@ -31,11 +33,18 @@ export interface RecordReaderOptions {
 /** Hands each record of the ring to its connection. */
 export class RecordReader {
   readonly #options: RecordReaderOptions;
+  readonly #flows: DatagramFlows;
   /** Time of the first data record since `startDrain`; 0 if none. */
   firstNs = 0;
 
   constructor(options: RecordReaderOptions) {
     this.#options = options;
+    const { memory, cursor, events, tracker } = options;
+    this.#flows = new DatagramFlows({
+      ...{ memory, cursor, events },
+      parse: (connection) => this.#parse(connection),
+      forget: (connection, reason) => tracker.forget(connection, reason),
+    });
   }
 
   startDrain(): void {
@@ -46,6 +55,9 @@ export class RecordReader {
     switch (this.#options.memory.view.getUint16(offset + WIRE_HEADER_KIND, true)) {
       case WIRE_DATA:
         this.#onData(offset);
+        return;
+      case WIRE_DATAGRAM:
+        this.#onDatagram(offset);
         return;
       case WIRE_CONNECTION:
         this.#onConnection(offset);
@@ -58,16 +70,9 @@ export class RecordReader {
   };
 
   #onData(offset: number): void {
-    const { cursor, table, account } = this.#options;
-    cursor.moveTo(offset);
-    account.recordsRead.add(1);
-    if (this.firstNs === 0) this.firstNs = cursor.timeNs;
-    const connection = table.get(cursor.socket);
-    if (connection === undefined) {
-      account.recordsUnknownConnection.add(1);
-      this.#options.onUnknown();
-      return;
-    }
+    const { cursor } = this.#options;
+    const connection = this.#connectionAt(offset);
+    if (connection === undefined) return;
     connection.lastNs = cursor.timeNs;
     const end = cursor.position + cursor.length;
     if (cursor.direction === SENT) connection.sentEnd = end;
@@ -81,11 +86,44 @@ export class RecordReader {
     this.#parse(connection);
   }
 
+  /** Moves the cursor to the record. */
+  #connectionAt(offset: number): Connection | undefined {
+    const { cursor, table, account } = this.#options;
+    cursor.moveTo(offset);
+    account.recordsRead.add(1);
+    if (this.firstNs === 0) this.firstNs = cursor.timeNs;
+    const connection = table.get(cursor.socket);
+    if (connection !== undefined) return connection;
+    account.recordsUnknownConnection.add(1);
+    this.#options.onUnknown();
+    return undefined;
+  }
+
+  #onDatagram(offset: number): void {
+    const socket = this.#connectionAt(offset);
+    if (socket === undefined) return;
+    socket.lastNs = this.#options.cursor.timeNs;
+    this.#flows.onRecord(socket);
+  }
+
+  /** Ends the flows of unconnected sockets that had no datagram since `beforeNs`. */
+  sweepFlows(beforeNs: number, nowNs: number): void {
+    this.#flows.sweep(beforeNs, nowNs);
+  }
+
+  shutdown(): void {
+    for (const connection of this.#options.table) {
+      this.#options.tracker.forget(connection, "shutdown");
+    }
+    this.#flows.shutdown();
+  }
+
   #parse(connection: Connection): void {
     const { cursor, choice } = this.#options;
     connection.parser ??= choice.createParser(connection);
     try {
       connection.parser.data(cursor);
+      connection.replayed = undefined;
       if (connection.needsLook) choice.look(connection);
       else if (cursor.isUndetermined) choice.remind(connection);
     } catch (error) {
@@ -125,6 +163,7 @@ export class RecordReader {
     if (connection === undefined) return;
     account.connectionsClosed.add(1);
     try {
+      if (connection.record.isDatagram) this.#flows.close(connection, record.timeNs, record.error);
       // The positions tell of calls at the end that were seen by the kernel and not captured.
       connection.parser?.close(record.timeNs, record.error, record.sent, record.received);
     } catch (error) {
@@ -143,6 +182,7 @@ export class RecordReader {
   }
 
   #drop(connection: Connection, reason: "evicted" | "gap"): void {
+    if (connection.record.isDatagram) this.#flows.close(connection, connection.lastNs, 0);
     this.#options.tracker.forget(connection, reason);
     this.#options.table.remove(connection);
   }

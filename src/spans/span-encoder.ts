@@ -23,6 +23,8 @@ export interface StitchFacts {
   readonly triggerSpan: Uint32Array;
   /** Server requests open on the thread that wrote the request, when it did. */
   readonly openServerRequests: number;
+  /** The request's place in its name, where that is not `Exchange.requestPosition`. */
+  readonly position?: number | undefined;
 }
 
 export interface SpanEncoderOptions {
@@ -85,7 +87,7 @@ export class SpanEncoder {
     const parentIsPeer = observed && exchange.role === "server";
     const hasParent = parentIsPeer || exchange.traceContext !== undefined;
     const head = hasParent ? this.#childHead : this.#plainHead;
-    this.#hashName(connection, exchange.requestPosition);
+    this.#hashName(connection, stitch?.position ?? exchange.requestPosition);
     head.fill(exchange, stitch, this.#hash, parentIsPeer);
     this.#clock.convert(exchange.startNs);
     head.startTime(this.#clock.low, this.#clock.high);

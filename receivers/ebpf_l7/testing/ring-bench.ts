@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import {
+  CONNECTION_DATAGRAMS,
   CONNECTION_OPENER,
   DATA_NO_PAYLOAD,
   WIRE_CLOSE,
@@ -13,6 +14,7 @@ import {
   WIRE_CONNECTION_BYTES,
   WIRE_CONNECTION_FAMILY,
   WIRE_CONNECTION_FLAGS,
+  WIRE_CONNECTION_LOCAL_PORT,
   WIRE_CONNECTION_LOCAL_START,
   WIRE_CONNECTION_PROTOCOL,
   WIRE_CONNECTION_REMOTE_PORT,
@@ -28,12 +30,18 @@ import {
   WIRE_DATA_TID,
   WIRE_DATA_TRIGGER_POSITION,
   WIRE_DATA_TRIGGER_SOCKET,
+  WIRE_DATAGRAM,
   WIRE_HEADER_KIND,
   WIRE_HEADER_TIME_NS,
+  WIRE_PEER_ADDRESS,
+  WIRE_PEER_BYTES,
+  WIRE_PEER_FAMILY,
+  WIRE_PEER_PORT,
   WIRE_PROTOCOL_HTTP1,
+  WIRE_PROTOCOL_UNDETERMINED,
 } from "../../../bpf/generated/wire.ts";
-import type { Exchange } from "../../../src/model/protocol.ts";
-import { TRIGGER_NONE } from "../../../src/model/stitch-key.ts";
+import type { Exchange, Protocol } from "../../../src/model/protocol.ts";
+import { KEY_PEER_OBSERVED, TRIGGER_NONE } from "../../../src/model/stitch-key.ts";
 import { protocolByWire } from "../../../src/protocols/registry.ts";
 import { TEST_OPTIONS } from "../../../src/protocols/testing.ts";
 import { createMemoryTelemetry } from "../../../src/telemetry/memory-telemetry.ts";
@@ -69,6 +77,10 @@ export class RingBench {
   readonly finished: Exchange[] = [];
   /** TRIGGER_ values of the finished exchanges. */
   readonly triggers: number[] = [];
+  /** Of the finished exchanges: their names, whether the other end is watched, its address. */
+  readonly names: string[] = [];
+  readonly observed: boolean[] = [];
+  readonly remotes: string[] = [];
   /** Socket, local start and protocol of what the kernel was told. */
   readonly verdicts: (readonly number[])[] = [];
   announced = 0;
@@ -80,6 +92,7 @@ export class RingBench {
     connectionsMax = 16,
     attributes: ReadonlyMap<string, string> = new Map(),
     rules: Readonly<Record<string, unknown>> = {},
+    protocols?: readonly Protocol[],
   ) {
     const buffer = new ArrayBuffer(1024);
     this.memory = {
@@ -97,13 +110,18 @@ export class RingBench {
       selection: { process: (pid) => ({ pid, serviceName: "s", attributes }) },
       output: {
         spanId: () => {},
-        write: (_process, _connection, exchange, facts) => {
+        write: (_process, spans, exchange, facts) => {
           this.finished.push(exchange);
+          const { clientStart, serverStart, remoteAddress } = spans.facts;
+          const position = facts?.position ?? exchange.requestPosition;
+          this.names.push(`${clientStart} ${serverStart} ${position}`);
+          this.observed.push(((facts?.flags ?? 0) & KEY_PEER_OBSERVED) !== 0);
+          this.remotes.push(remoteAddress);
           this.triggers.push(facts?.triggerKind ?? TRIGGER_NONE);
         },
       },
     });
-    this.choice = this.#createChoice(cursor, rules);
+    this.choice = this.#createChoice(cursor, rules, protocols);
     this.reader = new RecordReader({
       memory: this.memory,
       cursor,
@@ -119,12 +137,17 @@ export class RingBench {
     });
   }
 
-  #createChoice(cursor: DataCursor, rules: Readonly<Record<string, unknown>>): ProtocolChoice {
+  #createChoice(
+    cursor: DataCursor,
+    rules: Readonly<Record<string, unknown>>,
+    protocols: readonly Protocol[] | undefined,
+  ): ProtocolChoice {
     return new ProtocolChoice({
       cursor,
       rules: protocolRules.parse(rules),
       parserOptions: () => TEST_OPTIONS,
       protocolByWire,
+      protocols,
       account: this.account,
       verdicts: {
         decide: (socket, localStart, protocol) => {
@@ -161,6 +184,34 @@ export class RingBench {
     view.setBigUint64(WIRE_DATA_TRIGGER_SOCKET, BigInt(caller.triggerSocket ?? 0), true);
     view.setBigUint64(WIRE_DATA_TRIGGER_POSITION, BigInt(caller.triggerPosition ?? 0), true);
     bytes.set(Buffer.from(text, "latin1"), WIRE_DATA_BYTES);
+    this.reader.onRecord(0);
+  }
+
+  /** A UDP socket on `localPort`; `remotePort` 0: not connected. */
+  datagramSocket(socket: number, localPort: number, remotePort = 0): void {
+    const { view } = this.#clear(WIRE_CONNECTION, WIRE_CONNECTION_BYTES);
+    view.setBigUint64(WIRE_CONNECTION_SOCKET, BigInt(socket), true);
+    view.setUint8(WIRE_CONNECTION_FAMILY, 4);
+    view.setUint8(WIRE_CONNECTION_FLAGS, CONNECTION_DATAGRAMS);
+    view.setUint16(WIRE_CONNECTION_LOCAL_PORT, localPort, true);
+    view.setUint16(WIRE_CONNECTION_REMOTE_PORT, remotePort, true);
+    view.setUint16(WIRE_CONNECTION_PROTOCOL, WIRE_PROTOCOL_UNDETERMINED, true);
+    this.reader.onRecord(0);
+  }
+
+  datagram(socket: number, flags: number, text: string, peer: readonly [string, number]): void {
+    const { view, bytes } = this.#clear(WIRE_DATAGRAM, WIRE_DATA_BYTES);
+    view.setBigUint64(WIRE_DATA_SOCKET, BigInt(socket), true);
+    view.setUint32(WIRE_DATA_LENGTH, text.length, true);
+    view.setUint16(WIRE_DATA_CAPTURED, text.length, true);
+    view.setUint8(WIRE_DATA_FLAGS, flags);
+    view.setUint32(WIRE_DATA_TID, 7, true);
+    bytes.set(Buffer.from(text, "latin1"), WIRE_DATA_BYTES);
+    const at = WIRE_DATA_BYTES + text.length;
+    bytes.fill(0, at, at + WIRE_PEER_BYTES);
+    bytes.set(peer[0].split(".").map(Number), at + WIRE_PEER_ADDRESS);
+    view.setUint16(at + WIRE_PEER_PORT, peer[1], true);
+    view.setUint8(at + WIRE_PEER_FAMILY, 4);
     this.reader.onRecord(0);
   }
 
