@@ -12,8 +12,9 @@
 
 /* Copied of one call at most; twice as much must fit into a per-CPU value of 32 KiB. */
 #define CAPTURE_CALL_MAX 8192
-/* Vectors followed in one call. */
+/* Vectors looked at together, and how often in one call. */
 #define VECTORS_MAX 8
+#define BATCHES_MAX 64
 
 #define BUFFERS_NONE 0
 #define BUFFERS_ONE 1
@@ -72,11 +73,16 @@ static __always_inline bool is_whole_head(const __u8 *payload, __u32 length, __u
 	return false;
 }
 
-/* Not static: the verifier looks at such a function once, not at each call. */
-__noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32 want)
+/*
+ * Adds the bytes of up to VECTORS_MAX vectors at `offset` of the scratch. Returns the offset after
+ * them, or -1. Not static: the verifier looks at such a function once, not at each call.
+ */
+__noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32 want,
+			      __u32 offset)
 {
 	struct user_iovec vectors[VECTORS_MAX] = {};
-	__u64 offset = 0;
+	__u64 filled = offset;
+	bool first = !offset;
 
 	if (!to)
 		return -1;
@@ -87,20 +93,37 @@ __noinline int gather_vectors(struct scratch *to, __u64 base, __u32 count, __u32
 	for (int index = 0; index < VECTORS_MAX; index++) {
 		__u64 length = vectors[index].length;
 
-		if (index >= count || offset >= want || offset >= CAPTURE_CALL_MAX)
+		if (index >= count || filled >= want || filled >= CAPTURE_CALL_MAX)
 			break;
-		if (length > want - offset)
-			length = want - offset;
+		if (length > want - filled)
+			length = want - filled;
 		if (length > CAPTURE_CALL_MAX)
 			length = CAPTURE_CALL_MAX;
-		if (bpf_probe_read_user(to->payload + offset, length,
+		if (bpf_probe_read_user(to->payload + filled, length,
 					(void *)vectors[index].base))
 			return -1;
-		offset += length;
-		if (index == 0 && offset < want && is_whole_head(to->payload, offset, CAPTURE_CALL_MAX))
-			return offset | GATHERED_HEAD;
+		filled += length;
+		if (first && index == 0 && filled < want &&
+		    is_whole_head(to->payload, filled, CAPTURE_CALL_MAX))
+			return filled | GATHERED_HEAD;
 	}
-	return offset;
+	return filled;
+}
+
+/* Programs that write many small messages at once do it with many vectors. */
+__noinline int gather_all_vectors(struct scratch *to, __u64 base, __u32 count, __u32 want)
+{
+	int filled = 0;
+
+	for (int batch = 0; batch < BATCHES_MAX; batch++) {
+		filled = gather_vectors(to, base, count, want, filled);
+		if (filled < 0 || filled & GATHERED_HEAD || count <= VECTORS_MAX ||
+		    filled >= want || filled >= CAPTURE_CALL_MAX)
+			break;
+		base += VECTORS_MAX * sizeof(struct user_iovec);
+		count -= VECTORS_MAX;
+	}
+	return filled;
 }
 
 /*
@@ -112,7 +135,7 @@ static __always_inline int gather(struct scratch *to, const struct buffers *from
 	if (want > CAPTURE_CALL_MAX)
 		want = CAPTURE_CALL_MAX;
 	if (from->kind == BUFFERS_VECTOR)
-		return gather_vectors(to, from->base, from->count, want);
+		return gather_all_vectors(to, from->base, from->count, want);
 	if (from->kind != BUFFERS_ONE)
 		return -1;
 	if (bpf_probe_read_user(to->payload, want, (void *)from->base))
