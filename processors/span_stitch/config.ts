@@ -12,9 +12,42 @@ export interface SpanStitchConfig {
   readonly max_held_spans: number;
   readonly max_held_mib: number;
   readonly max_remembered_spans: number;
+  readonly inference: InferenceConfig;
+}
+
+export interface InferenceConfig {
+  readonly enabled: boolean;
+  readonly min_confidence: number;
+  readonly window: number;
+  readonly max_spans: number;
 }
 
 const HOUR_MS = 3_600_000;
+
+const inferenceSchema = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe("Whether calls that nothing else links are linked by their times."),
+  min_confidence: z
+    .number()
+    .min(0.5)
+    .max(1)
+    .default(0.9)
+    .describe("No link is inferred with a confidence below this, from 0.5 to 1."),
+  window: duration({ minMs: 100, maxMs: 60_000 })
+    .default(2000)
+    .describe(
+      "How long such a call waits for the end of the request that caused it, and for others to " +
+        "compare with, from 100ms to 1m. It is sent up to 1.4 times as long after it came.",
+    ),
+  max_spans: z
+    .int()
+    .min(100)
+    .max(1_000_000)
+    .default(50_000)
+    .describe("Spans compared at a time, of all processes; with more, calls are decided early."),
+});
 
 export const configSchema: z.ZodType<SpanStitchConfig> = z.strictObject({
   wait_max: duration({ minMs: 20, maxMs: HOUR_MS })
@@ -63,4 +96,7 @@ export const configSchema: z.ZodType<SpanStitchConfig> = z.strictObject({
     .max(4_000_000)
     .default(100_000)
     .describe("Sent spans remembered at most, up to 4000000; the oldest are forgotten first."),
+  inference: inferenceSchema
+    .prefault({})
+    .describe("Links from times alone, where no other evidence is."),
 });

@@ -34,6 +34,10 @@ export interface Counts {
   readonly brokenKeys: Counter;
   readonly malformedChunks: Counter;
   readonly passed: Counter;
+  /** Calls whose inference was cut short by the bound on spans in windows. */
+  readonly inferenceForced: Counter;
+  /** Calls that were not inferred because the processor's share of a core was used up. */
+  readonly inferenceSkipped: Counter;
 }
 
 export function createCounts(telemetry: Telemetry, id: string): Counts {
@@ -57,6 +61,7 @@ export function createCounts(telemetry: Telemetry, id: string): Counts {
       duplicate: unlinked("duplicate"),
       cycle: unlinked("cycle"),
       trace_limit: unlinked("trace_limit"),
+      unsure: unlinked("unsure"),
       timeout: unlinked("timeout"),
     },
     forced: {
@@ -76,5 +81,11 @@ export function createCounts(telemetry: Telemetry, id: string): Counts {
       options: { description: "Chunks passed on unread: not OTLP.", unit: "{chunk}" },
     }),
     passed: counter(spans("passed_spans", "Spans without stitch.key, passed on unchanged.")),
+    inferenceForced: counter(
+      spans("inference_forced_spans", "Calls inferred early: too many spans in windows."),
+    ),
+    inferenceSkipped: counter(
+      spans("inference_skipped_spans", "Calls not inferred: no CPU time left for it."),
+    ),
   };
 }

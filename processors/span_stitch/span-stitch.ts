@@ -5,6 +5,7 @@ import type { SpanStitchConfig } from "./config.ts";
 import { type Counts, createCounts } from "./counts.ts";
 import { Deadlines, LIST_REMEMBERED } from "./deadlines.ts";
 import { Groups } from "./groups.ts";
+import type { InferenceLimits } from "./inference/inference.ts";
 import { Nodes } from "./nodes.ts";
 import { withoutIds, withoutOurs } from "./remainder.ts";
 import { Scanner } from "./scan.ts";
@@ -61,6 +62,7 @@ export class SpanStitch {
         percentMin: config.min_confidence * 100,
         spansPerTraceMax: config.max_spans_per_trace,
         rememberedMax: config.max_remembered_spans,
+        inference: inferenceLimits(config),
       },
       send: (row) => this.#writer.add(row),
     });
@@ -119,6 +121,7 @@ export class SpanStitch {
 
   /** Sends some of what is held as it is. False when nothing is left. */
   finishSome(): boolean {
+    this.#stitcher.inference?.finish();
     for (let i = 0; i < FINISH_SOME && this.#stitcher.forceOldest("shutdown"); i++);
     this.#writer.flush();
     return this.held > 0;
@@ -186,10 +189,28 @@ export class SpanStitch {
         "Bound on them.",
         () => config.max_remembered_spans,
       ),
+      gauge(
+        "inference_spans",
+        "{span}",
+        "Spans compared by their times.",
+        () => this.#stitcher.inference?.held ?? 0,
+      ),
+      gauge(
+        "inference_spans_capacity",
+        "{span}",
+        "Bound on them.",
+        () => config.inference.max_spans,
+      ),
       gauge("known_traces", "{trace}", "Traces of held and remembered spans.", () => traces.used),
       gauge("table_rows", "{row}", "Rows of the table in use.", () => nodes.used),
     ];
   }
+}
+
+function inferenceLimits(config: SpanStitchConfig): InferenceLimits | undefined {
+  const { enabled, min_confidence, window, max_spans } = config.inference;
+  if (!enabled) return undefined;
+  return { confidenceMin: min_confidence, windowMs: window, callsMax: max_spans };
 }
 
 /** What of `batch` is not ours. */

@@ -4,17 +4,18 @@ import { Contexts } from "./contexts.ts";
 import type { Counts, ForcedReason } from "./counts.ts";
 import { LIST_NONE, LIST_OLD, LIST_REMEMBERED, LIST_SHORT, LIST_YOUNG } from "./deadlines.ts";
 import {
-  EVIDENCE_BYTE_NAME,
   EVIDENCE_HEADER,
+  EVIDENCE_INFERENCE,
+  EVIDENCE_UNKNOWN,
   Judge,
   type UnlinkedReason,
 } from "./evidence/judge.ts";
 import type { Groups } from "./groups.ts";
-import { hasContext, idWord, StitchKey } from "./key.ts";
+import { type Answer, Inference } from "./inference/inference.ts";
+import { hasContext, StitchKey } from "./key.ts";
 import {
   AMBIGUOUS,
   CONTEXT,
-  evidenceOf,
   HAS_CONTEXT,
   HELD,
   NESTED,
@@ -30,35 +31,17 @@ import {
   WAITS_ORIGIN,
   WAITS_PARENT,
 } from "./nodes.ts";
+import type { StitcherParts, StitchLimits } from "./parts.ts";
+import { hasWaitedEnough, isAbove, isByteName, moveBytes } from "./rows.ts";
 import type { Scanner } from "./scan.ts";
 import { Settler, type Tables } from "./settler.ts";
+import { WARM_ROWS, Warmer } from "./warmer.ts";
 
 /** After this long a held span's bytes are moved out of the chunk that brought them. */
 const YOUNG_MS = 1000;
-/** A longer chain of held spans is cut: looking for a cycle must stay cheap. */
-const DEPTH_MAX = 4096;
 /** How sure the thread's evidence must be before a header found by it names the whole trace. */
 const ASK_PERCENT_MIN = 90;
-/** Rows whose memory is fetched together. */
-const WARM_ROWS = 32;
 const PROOF_HEADER = proofOf(EVIDENCE_HEADER, 100);
-
-export interface StitchLimits {
-  readonly waitMaxMs: number;
-  readonly reorderWaitMs: number;
-  readonly rememberMs: number;
-  readonly percentMin: number;
-  readonly spansPerTraceMax: number;
-  readonly rememberedMax: number;
-}
-
-export interface StitcherParts {
-  readonly tables: Tables;
-  readonly groups: Groups;
-  readonly counts: Counts;
-  readonly limits: StitchLimits;
-  readonly send: (row: number) => void;
-}
 
 /**
  * Decides parents: looks at what each kind of evidence offers, and at what has come. The one
@@ -73,11 +56,11 @@ export class Stitcher {
   readonly #judge: Judge;
   readonly #key: StitchKey = new StitchKey();
   readonly #contexts: Contexts;
+  readonly #warmer: Warmer;
+  readonly inference: Inference | undefined;
   /** Rows whose own place was found: those that wait for it can go on. */
   readonly #placed: number[] = [];
   #duplicates = 0;
-  /** Of no meaning: what is read only to have it in the cache must go somewhere. */
-  warmed = 0;
   /** The row at work has come just now. */
   #isArriving = false;
 
@@ -86,8 +69,13 @@ export class Stitcher {
     this.#groups = parts.groups;
     this.#counts = parts.counts;
     this.#limits = parts.limits;
+    this.#warmer = new Warmer(parts.tables);
     this.#contexts = new Contexts(parts.tables.nodes, parts.tables.deadlines);
     this.#judge = new Judge(parts.limits.percentMin);
+    const limits = parts.limits.inference;
+    if (limits !== undefined) {
+      this.inference = new Inference({ ...parts, limits, answer: (one) => this.#inferred(one) });
+    }
     this.#settler = new Settler(parts.tables, parts.counts, {
       rememberMs: parts.limits.rememberMs,
       spansPerTraceMax: parts.limits.spansPerTraceMax,
@@ -96,30 +84,9 @@ export class Stitcher {
     });
   }
 
-  /** To be called for some spans before `take` is called for each: see `Nodes.warm`. */
+  /** To be called for some spans before `take` is called for each. */
   warm(scanner: Scanner, first: number, end: number, bytes: Uint8Array): void {
-    const { nodes } = this.#tables;
-    let sum = 0;
-    for (let i = first; i < end; i++) {
-      const keyAt = scanner.keyAt[i] ?? 0;
-      sum ^= nodes.warm(idWord(bytes, keyAt, 0), idWord(bytes, keyAt, 1));
-      sum ^= nodes.warm(idWord(bytes, keyAt, 2), idWord(bytes, keyAt, 3));
-    }
-    this.warmed = sum;
-  }
-
-  /** The same for the next rows of a list, and the ids that they wait for. */
-  #warm(list: number): void {
-    const { nodes, deadlines, traces } = this.#tables;
-    let sum = 0;
-    for (let i = 0; i < WARM_ROWS; i++) {
-      const row = deadlines.ahead(list, i);
-      const parent = nodes.parent[row] ?? 0;
-      sum ^= nodes.warm(nodes.idLow[row] ?? 0, nodes.idHigh[row] ?? 0);
-      sum ^= nodes.warm(nodes.idLow[parent] ?? 0, nodes.idHigh[parent] ?? 0);
-      sum ^= traces.spans(nodes.trace[row] ?? 0);
-    }
-    this.warmed = sum;
+    this.#warmer.spans(scanner, first, end, bytes);
   }
 
   /** Takes row `index` of the scanner; its bytes stand in `source`. */
@@ -154,8 +121,10 @@ export class Stitcher {
     if (isDuplicate) {
       this.#counts.duplicates.add(1);
       this.#settler.top(row, "duplicate", ++this.#duplicates);
-    } else if (key.role === ROLE_SERVER) this.#placeServer(row, key);
-    else this.#placeClient(row, key);
+    } else if (key.role === ROLE_SERVER) {
+      this.inference?.served(row, key.pid, nowMs);
+      this.#placeServer(row, key);
+    } else this.#placeClient(row, key);
     this.#isArriving = false;
     if (!isDuplicate && nodes.state[row] === HELD) this.#placed.push(row);
     this.#drain();
@@ -166,9 +135,10 @@ export class Stitcher {
     const { deadlines } = this.#tables;
     const { waitMaxMs } = this.#limits;
     this.#settler.nowMs = nowMs;
+    this.inference?.turn(nowMs);
     let count = 0;
     for (let row = deadlines.due(LIST_SHORT, nowMs); row !== 0; ) {
-      if (count++ % WARM_ROWS === 0) this.#warm(LIST_SHORT);
+      if (count++ % WARM_ROWS === 0) this.#warmer.rows(LIST_SHORT);
       this.#shortOver(row);
       this.#drain();
       row = deadlines.due(LIST_SHORT, nowMs);
@@ -192,7 +162,7 @@ export class Stitcher {
       const isFull = deadlines.count(LIST_REMEMBERED) > this.#limits.rememberedMax;
       const row = isFull ? deadlines.first(LIST_REMEMBERED) : deadlines.due(LIST_REMEMBERED, nowMs);
       if (row === 0) break;
-      if (count % WARM_ROWS === 0) this.#warm(LIST_REMEMBERED);
+      if (count % WARM_ROWS === 0) this.#warmer.rows(LIST_REMEMBERED);
       this.#settler.forget(row);
     }
     this.#drain();
@@ -227,7 +197,7 @@ export class Stitcher {
     const hasHeader = ((nodes.flags[row] ?? 0) & HAS_CONTEXT) !== 0;
     if (!this.#judge.consider(key, "trigger")) {
       if (hasHeader) this.#awaitContext(row);
-      else this.#settler.top(row, this.#judge.whyNoTrigger(key));
+      else this.#infer(row, key, this.#judge.whyNoTrigger(key));
       return;
     }
     nodes.originProof[row] = this.#judge.proof;
@@ -235,11 +205,38 @@ export class Stitcher {
     if (key.triggerKind === TRIGGER_REQUEST) {
       nodes.originLow[row] = key.triggerLow;
       nodes.originHigh[row] = key.triggerHigh;
+      this.inference?.known(row, key.pid, key.triggerLow, key.triggerHigh, this.#settler.nowMs);
       this.#followOrigin(row, trigger);
     } else if (trigger === row) this.#giveUp(row, "cycle");
     else if (this.#hasOrigin(trigger) || nodes.state[trigger] === SETTLED) {
       this.#inheritOrigin(row, trigger);
     } else this.#await(row, trigger, WAITS_ORIGIN);
+  }
+
+  /** Nothing but times may say what caused the call in `row`. */
+  #infer(row: number, key: StitchKey, reason: UnlinkedReason): void {
+    const { nowMs } = this.#settler;
+    if (this.inference?.ask(row, key.pid, reason, nowMs) === true) this.#holdLong(row);
+    else this.#settler.top(row, reason);
+  }
+
+  /** What the times said of a call. */
+  #inferred(answer: Answer): void {
+    const { nodes } = this.#tables;
+    const { row } = answer;
+    if (answer.kind === "none") this.#settler.top(row, answer.reason);
+    else if (answer.kind === "unsure") {
+      this.#settler.top(row, "unsure");
+      nodes.proof[row] = proofOf(EVIDENCE_UNKNOWN, answer.percent);
+    } else {
+      const proof = proofOf(EVIDENCE_INFERENCE, answer.percent);
+      nodes.originLow[row] = nodes.idLow[answer.cause] ?? 0;
+      nodes.originHigh[row] = nodes.idHigh[answer.cause] ?? 0;
+      nodes.originProof[row] = proof;
+      this.#placed.push(row);
+      this.#link(row, answer.cause, proof);
+    }
+    this.#drain();
   }
 
   #hasOrigin(row: number): boolean {
@@ -332,7 +329,7 @@ export class Stitcher {
       return;
     }
     const isTaken = state === CONTEXT || ((nodes.flags[parent] ?? 0) & AMBIGUOUS) !== 0;
-    if (parent === row || isTaken || this.#isAbove(row, parent)) {
+    if (parent === row || isTaken || isAbove(nodes, row, parent)) {
       this.#settler.top(row, isTaken ? "ambiguous" : "cycle");
       return;
     }
@@ -340,19 +337,6 @@ export class Stitcher {
     nodes.trace[row] = 0;
     if (asked !== 0) this.#settler.ask(parent, asked);
     this.#await(row, parent, WAITS_PARENT);
-  }
-
-  /** Whether `row` is above `below`, or so far that we do not look. */
-  #isAbove(row: number, below: number): boolean {
-    const { nodes } = this.#tables;
-    if (nodes.firstChild[row] === 0) return false;
-    let at = below;
-    for (let depth = 0; depth < DEPTH_MAX; depth++) {
-      if (at === row) return true;
-      if (nodes.state[at] !== HELD || nodes.waits[at] !== WAITS_PARENT) return false;
-      at = nodes.parent[at] ?? 0;
-    }
-    return true;
   }
 
   #await(row: number, at: number, waits: number): void {
@@ -411,14 +395,7 @@ export class Stitcher {
   #grownOld(row: number, moreMs: number): void {
     const { nodes, sources, deadlines } = this.#tables;
     deadlines.push(row, LIST_OLD, deadlines.dueMs(row) + moreMs);
-    const from = nodes.source[row] ?? 0;
-    const start = nodes.bodyAt[row] ?? 0;
-    nodes.source[row] = sources.move(from, start, nodes.bodyEnd[row] ?? 0);
-    const shift = sources.copiedAt - start;
-    nodes.bodyAt[row] = start + shift;
-    nodes.keyAt[row] = (nodes.keyAt[row] ?? 0) + shift;
-    nodes.bodyEnd[row] = (nodes.bodyEnd[row] ?? 0) + shift;
-    sources.release(from);
+    moveBytes(nodes, sources, row);
   }
 
   /** Sends `row` now: what is missing above it is cut off, or gets the trace by a promise. */
@@ -513,16 +490,4 @@ export class Stitcher {
     nodes.flags[row] = (nodes.flags[row] ?? 0) & ~PROVISIONAL;
     this.#holdLong(row);
   }
-}
-
-function isByteName(proof: number): boolean {
-  return evidenceOf(proof) === EVIDENCE_BYTE_NAME;
-}
-
-/**
- * A client span ends when its server span does, so one that has not come by then was lost. A
- * server span may be in flight for hours.
- */
-function hasWaitedEnough(reason: ForcedReason): boolean {
-  return reason === "wait_max" || reason === "shutdown";
 }

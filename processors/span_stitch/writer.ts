@@ -2,7 +2,7 @@
 import type { Batch } from "../../src/model/batch.ts";
 import { STITCH_CONFIDENCE, STITCH_EVIDENCE } from "../../src/model/stitch-key.ts";
 import { putVarint, varintBytes } from "../../src/pdata/wire.ts";
-import { EVIDENCE, EVIDENCE_NONE } from "./evidence/judge.ts";
+import { EVIDENCE, EVIDENCE_NONE, UNKNOWN_NAME } from "./evidence/judge.ts";
 import type { Group, Groups } from "./groups.ts";
 import { KEY_FIELD_BYTES } from "./key.ts";
 import { evidenceOf, percentOf } from "./nodes.ts";
@@ -196,7 +196,10 @@ export class Writer {
     if (evidence === EVIDENCE_NONE) return NO_BYTES;
     const known = this.#attributes[proof];
     if (known !== undefined) return known;
-    const made = evidenceAttributes(EVIDENCE[evidence - 1]?.name ?? "", percentOf(proof) / 100);
+    const made = evidenceAttributes(
+      EVIDENCE[evidence - 1]?.name ?? UNKNOWN_NAME,
+      percentOf(proof) / 100,
+    );
     this.#attributes[proof] = made;
     return made;
   }

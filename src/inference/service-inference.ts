@@ -10,8 +10,8 @@ import { type Solution, type SolverOptions, solveWindow } from "./window-solver.
 export interface CallTimes {
   /** The caller's name for it; given back in links. */
   readonly id: number;
-  /** Low-cardinality name; for outgoing calls with the peer, where known. */
-  readonly operation: string;
+  /** Low-cardinality name, or a number for one; for outgoing calls with the peer, where known. */
+  readonly operation: string | number;
   /** µs, any epoch, the same clock for all calls of the service. */
   readonly startUs: number;
   readonly endUs: number;
@@ -24,12 +24,15 @@ export interface CallTimes {
 }
 
 /** A decided outgoing call. */
-export interface Link {
+export interface Link<C extends CallTimes = CallTimes> {
   readonly child: number;
   /** Id of the incoming call; undefined when none is likelier or none likely enough. */
   readonly parent: number | undefined;
   /** Probability that the likeliest answer is right, 0 to 1. */
   readonly confidence: number;
+  /** The outgoing call, and the incoming one that is said to be its cause, as they were given. */
+  readonly call: C;
+  readonly cause: C | undefined;
 }
 
 export interface InferenceOptions {
@@ -65,16 +68,23 @@ const CANDIDATES_MAX = 64;
 
 /** Handlers' lengths beyond what is due that a window reaches. */
 const HORIZON_HANDLERS = 2;
+/** Decisions after which a parent is dropped even if its times lie ahead: a clock was set back. */
+const ROUNDS_MAX = 64;
+/** Handlers learnt before a choice between parents is said to be surer than even. */
+const EXAMPLES_MIN = 30;
+const UNTAUGHT_CONFIDENCE_MAX = 0.5;
 /** What is left of the longest handler's length after a window without such a one. */
 const LONGEST_KEPT = 0.9;
 
-interface HeldParent {
-  readonly call: CallTimes;
+interface HeldParent<C> {
+  readonly call: C;
   readonly kind: number;
+  /** Decisions made before it came. */
+  readonly round: number;
 }
 
-interface HeldChild {
-  readonly call: CallTimes;
+interface HeldChild<C> {
+  readonly call: C;
   readonly kind: number;
   /** By the handlers' clock, as far as its offset is known. */
   startUs: number;
@@ -89,17 +99,18 @@ interface HeldChild {
  * arrive complete, roughly in order of their end; `decide` answers those that have waited long
  * enough, and learns from them. Memory is bounded by `heldMax` and the model's own limits.
  */
-export class ServiceInference {
+export class ServiceInference<C extends CallTimes = CallTimes> {
   readonly #options: InferenceOptions;
   readonly #model: ServiceModel;
   readonly #random: () => number;
-  #parents: HeldParent[] = [];
-  #children: HeldChild[] = [];
+  #parents: HeldParent<C>[] = [];
+  #children: HeldChild<C>[] = [];
   /** The part of both that is being solved, in order of start. */
-  #windowParents: readonly HeldParent[] = [];
-  #windowChildren: readonly HeldChild[] = [];
+  #windowParents: readonly HeldParent<C>[] = [];
+  #windowChildren: readonly HeldChild<C>[] = [];
   /** Longest handler of late, µs. */
   #longestUs = 0;
+  #round = 0;
   /** Calls decided before their time because `heldMax` was reached. */
   forcedCount = 0;
 
@@ -121,18 +132,22 @@ export class ServiceInference {
     return this.#parents.length + this.#children.length;
   }
 
-  incoming(call: CallTimes): void {
-    this.#parents.push({ call, kind: this.#model.numberOf(call.operation) });
+  incoming(call: C): void {
+    const kind = this.#model.numberOf(call.operation);
+    this.#parents.push({ call, kind, round: this.#round });
   }
 
-  outgoing(call: CallTimes): void {
-    const kind = this.#model.numberOf(call.operation);
-    const { startUs, endUs } = call;
-    this.#children.push({ call, kind, startUs, endUs, decided: false, parent: undefined });
+  outgoing(call: C): void {
+    this.#add(call, false, undefined);
+  }
+
+  /** An outgoing call whose incoming call is known; that one may come later. */
+  known(call: C, parent: number): void {
+    this.#add(call, true, parent);
   }
 
   /** Answers for all calls that ended `holdUs` or longer before `nowUs`, each once. */
-  decide(nowUs: number): Link[] {
+  decide(nowUs: number): Link<C>[] {
     let dueUs = nowUs - this.#options.holdUs;
     const surplus = this.heldCount - this.#options.heldMax;
     if (surplus > 0) {
@@ -143,15 +158,35 @@ export class ServiceInference {
         dueUs = forcedUs;
       }
     }
-    return this.#decideUntil(dueUs);
+    return this.decideEndedBy(dueUs);
   }
 
   /** Answers for all calls that are held. */
-  flush(): Link[] {
-    return this.#decideUntil(Number.POSITIVE_INFINITY);
+  flush(): Link<C>[] {
+    return this.decideEndedBy(Number.POSITIVE_INFINITY);
   }
 
-  #decideUntil(dueUs: number): Link[] {
+  /** "Unknown" for all calls that ended by `dueUs`, at no cost: nothing is learnt. */
+  giveUp(dueUs: number): Link<C>[] {
+    const links: Link<C>[] = [];
+    for (const child of this.#children) {
+      if (child.decided || child.call.endUs > dueUs) continue;
+      child.decided = true;
+      const { call } = child;
+      links.push({ child: call.id, parent: undefined, confidence: 0, call, cause: undefined });
+    }
+    this.#forget(dueUs);
+    return links;
+  }
+
+  #add(call: C, decided: boolean, parent: number | undefined): void {
+    const kind = this.#model.numberOf(call.operation);
+    const { startUs, endUs } = call;
+    this.#children.push({ call, kind, startUs, endUs, decided, parent });
+  }
+
+  /** Answers for all calls that ended by `dueUs`, each once, and learns from them. */
+  decideEndedBy(dueUs: number): Link<C>[] {
     if (!this.#children.some((one) => !one.decided && one.call.endUs <= dueUs)) {
       if (!this.#parents.some((one) => one.call.endUs <= dueUs)) return [];
     }
@@ -164,25 +199,34 @@ export class ServiceInference {
     const problem = this.#problem();
     if (!this.#model.taught) this.#bootstrap(problem);
     const solution = solveWindow(problem, this.#options.solver, this.#random);
-    const links: Link[] = [];
-    for (const [index, child] of this.#windowChildren.entries()) {
-      if (child.decided || child.call.endUs > dueUs) continue;
-      const parent = solution.parent[index] ?? NONE;
-      child.decided = true;
-      child.parent = this.#windowParents[parent]?.call.id;
-      const confidence = solution.confidence[index] ?? 0;
-      const said = confidence >= this.#options.confidenceMin ? child.parent : undefined;
-      links.push({ child: child.call.id, parent: said, confidence });
-      this.#model.learnOrphan(child.kind, problem.candidates[index]?.length === 0);
-    }
+    const links = this.#links(problem, solution, dueUs);
     this.#learn(problem, solution, dueUs);
     this.#forget(dueUs);
     return links;
   }
 
+  #links(problem: WindowProblem, solution: Solution, dueUs: number): Link<C>[] {
+    const links: Link<C>[] = [];
+    const isUntaught = this.#model.examples < EXAMPLES_MIN;
+    for (const [index, child] of this.#windowChildren.entries()) {
+      if (child.decided || child.call.endUs > dueUs) continue;
+      const parent = this.#windowParents[solution.parent[index] ?? NONE]?.call;
+      child.decided = true;
+      child.parent = parent?.id;
+      let confidence = solution.confidence[index] ?? 0;
+      const choices = problem.candidates[index]?.length ?? 0;
+      if (isUntaught && choices > 1) confidence = Math.min(confidence, UNTAUGHT_CONFIDENCE_MAX);
+      const cause = confidence >= this.#options.confidenceMin ? parent : undefined;
+      const { call } = child;
+      links.push({ child: call.id, parent: cause?.id, confidence, call, cause });
+      this.#model.learnOrphan(child.kind, choices === 0);
+    }
+    return links;
+  }
+
   /** Takes the offsets of other hosts' clocks out of the children's times. */
   #adjustClocks(): void {
-    const kinds = new Map<number, HeldChild[]>();
+    const kinds = new Map<number, HeldChild<C>[]>();
     for (const child of this.#children) {
       if (child.call.otherClock !== true) continue;
       const alike = kinds.get(child.kind);
@@ -208,7 +252,7 @@ export class ServiceInference {
     for (const { call } of this.#parents) {
       this.#longestUs = Math.max(this.#longestUs, call.endUs - call.startUs);
     }
-    const horizonUs = dueUs + HORIZON_HANDLERS * this.#longestUs;
+    const horizonUs = dueUs + Math.min(HORIZON_HANDLERS * this.#longestUs, this.#options.holdUs);
     this.#windowParents = this.#parents.filter((one) => one.call.startUs <= horizonUs);
     this.#windowChildren = this.#children.filter((one) => one.startUs <= horizonUs);
     this.#longestUs *= LONGEST_KEPT;
@@ -364,10 +408,13 @@ export class ServiceInference {
       if (!child.decided) earliestUs = Math.min(earliestUs, child.startUs);
     }
     const keepUs = Math.min(dueUs, earliestUs - OTHER_CLOCK_TOLERANCE_US);
-    this.#parents = this.#parents.filter((one) => one.call.endUs > keepUs);
+    this.#round++;
+    const oldest = this.#round - ROUNDS_MAX;
+    this.#parents = this.#parents.filter((one) => one.call.endUs > keepUs && one.round > oldest);
     const held = new Set(this.#parents.map((one) => one.call.id));
     this.#children = this.#children.filter(
-      (one) => !one.decided || (one.parent !== undefined && held.has(one.parent)),
+      (one) =>
+        !one.decided || (one.parent !== undefined && (held.has(one.parent) || one.endUs > dueUs)),
     );
   }
 }

@@ -21,7 +21,7 @@ const ROLES = 3;
 
 /** All that is learnt of one service: a model an incoming operation. Bounded, forgets. */
 export class ServiceModel {
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<string | number, number>();
   readonly #names: string[] = [];
   readonly #handlers = new Map<number, HandlerModel>();
   readonly #callers = new Map<number, { share: number; count: number }>();
@@ -29,13 +29,15 @@ export class ServiceModel {
   readonly #orphanShares = new Map<number, number>();
   /** First examples have been learnt. */
   taught = false;
+  /** Handlers that it has seen. */
+  examples = 0;
 
   /** The number of an operation's name, given on first use. */
-  numberOf(operation: string): number {
+  numberOf(operation: string | number): number {
     const known = this.#numbers.get(operation);
     if (known !== undefined) return known;
     if (this.#names.length >= OPERATIONS_MAX) return OPERATIONS_MAX - 1;
-    const number = this.#names.push(operation) - 1;
+    const number = this.#names.push(String(operation)) - 1;
     this.#numbers.set(operation, number);
     return number;
   }
@@ -57,6 +59,7 @@ export class ServiceModel {
 
   /** Takes note of whether a handler made calls at all, by its place in its trace. */
   learnRole(operation: number, role: number, called: boolean): void {
+    this.examples++;
     const key = ROLES * operation + role;
     const rate = this.#callers.get(key) ?? { share: 0, count: 0 };
     rate.count++;

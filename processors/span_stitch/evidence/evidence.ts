@@ -8,7 +8,9 @@ export type Target =
   /** What the thread read last before it wrote the request. */
   | "trigger"
   /** The trace context in the request's header. */
-  | "context";
+  | "context"
+  /** No field: the times of the process' spans; see `inference/`. */
+  | "times";
 
 /**
  * One kind of evidence: what a span's key says by itself about its parent. Whether that parent

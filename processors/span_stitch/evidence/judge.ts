@@ -11,13 +11,19 @@ import { byteName } from "./byte-name.ts";
 import { eventLoop } from "./event-loop.ts";
 import type { Evidence, Target } from "./evidence.ts";
 import { sameThread } from "./same-thread.ts";
+import { times } from "./times.ts";
 import { traceHeader } from "./trace-header.ts";
 
 /** Strongest first. A span's table row holds the index plus one; 0 is no evidence. */
-export const EVIDENCE: readonly Evidence[] = [traceHeader, byteName, sameThread, eventLoop];
+export const EVIDENCE: readonly Evidence[] = [traceHeader, byteName, sameThread, eventLoop, times];
 export const EVIDENCE_NONE = 0;
 export const EVIDENCE_HEADER = 1;
 export const EVIDENCE_BYTE_NAME = 2;
+export const EVIDENCE_INFERENCE = 5;
+/** Not a link: some request of the process is the cause, and it is not known which. */
+export const EVIDENCE_UNKNOWN = 6;
+/** What `stitch.evidence` says then. */
+export const UNKNOWN_NAME = "unknown";
 
 /** Why a span got no parent: the `reason` of `backstitch_span_stitch_unlinked_spans`. */
 export type UnlinkedReason =
@@ -32,6 +38,7 @@ export type UnlinkedReason =
   | "duplicate"
   | "cycle"
   | "trace_limit"
+  | "unsure"
   | "timeout";
 
 /** Asks every kind of evidence and keeps the strongest that is strong enough. */

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  type CallTimes,
+  DEFAULT_INFERENCE,
+  type Link,
+  ServiceInference,
+} from "../../../src/inference/service-inference.ts";
+import type { UnlinkedReason } from "../evidence/judge.ts";
+
+/** A span as the inference sees it. */
+export interface Call extends CallTimes {
+  readonly row: number;
+  readonly low: number;
+  readonly high: number;
+  /** Why no evidence linked it: what is said when nothing in the process caused it. */
+  readonly reason: UnlinkedReason;
+}
+
+/** Peers by address that one operation is told apart by; with more, replicas are one peer. */
+const ADDRESSES_MAX = 8;
+const OPERATIONS_MAX = 1024;
+/** Parts of a window: calls that come within one are due together. */
+const PARTS = 4;
+
+/**
+ * The inference of one process. When a call is due is measured by when it came, not by its own times:
+ * clocks that jump make wrong links unlikely, late ones impossible.
+ */
+export class ProcessInference {
+  readonly #inference: ServiceInference<Call>;
+  readonly #partMs: number;
+  /** Latest end of the calls that came in each of the latest parts of time, oldest first. */
+  readonly #endsUs: number[] = [];
+  readonly #partsAt: number[] = [];
+  readonly #addresses = new Map<number, Set<number>>();
+
+  constructor(confidenceMin: number, windowMs: number, seed: number) {
+    this.#partMs = windowMs / PARTS;
+    this.#inference = new ServiceInference<Call>({
+      ...DEFAULT_INFERENCE,
+      confidenceMin,
+      holdUs: windowMs * 1000,
+      seed,
+    });
+  }
+
+  get heldCount(): number {
+    return this.#inference.heldCount;
+  }
+
+  incoming(call: Call, nowMs: number): void {
+    this.#note(call, nowMs);
+    this.#inference.incoming(call);
+  }
+
+  outgoing(call: Call, nowMs: number): void {
+    this.#note(call, nowMs);
+    this.#inference.outgoing(call);
+  }
+
+  /** An outgoing call whose incoming one is known. */
+  known(call: Call, parent: number, nowMs: number): void {
+    this.#note(call, nowMs);
+    this.#inference.known(call, parent);
+  }
+
+  /**
+   * Calls that came by `untilMs` are due: their links, or "unknown" for all when there is no time
+   * left to solve them.
+   */
+  decide(untilMs: number, isSolved: boolean): readonly Link<Call>[] {
+    let dueUs = Number.NEGATIVE_INFINITY;
+    while ((this.#partsAt[0] ?? Number.POSITIVE_INFINITY) + this.#partMs <= untilMs) {
+      this.#partsAt.shift();
+      dueUs = Math.max(dueUs, this.#endsUs.shift() ?? dueUs);
+    }
+    if (dueUs === Number.NEGATIVE_INFINITY) return [];
+    return isSolved ? this.#inference.decideEndedBy(dueUs) : this.#inference.giveUp(dueUs);
+  }
+
+  /** The same for all calls. */
+  flush(isSolved: boolean): readonly Link<Call>[] {
+    this.#partsAt.length = 0;
+    this.#endsUs.length = 0;
+    return isSolved ? this.#inference.flush() : this.#inference.giveUp(Number.POSITIVE_INFINITY);
+  }
+
+  /** A number for what a call does; with whom, while it does it with few. */
+  operationOf(operation: number, address: number): number {
+    if (address === 0) return operation;
+    let addresses = this.#addresses.get(operation);
+    if (addresses === undefined) {
+      if (this.#addresses.size >= OPERATIONS_MAX) return operation;
+      addresses = new Set();
+      this.#addresses.set(operation, addresses);
+    }
+    if (addresses.size <= ADDRESSES_MAX) addresses.add(address);
+    return addresses.size > ADDRESSES_MAX ? operation : operation ^ Math.imul(address, 0x9e3779b1);
+  }
+
+  #note(call: Call, nowMs: number): void {
+    const last = this.#partsAt.length - 1;
+    if (last >= 0 && nowMs - (this.#partsAt[last] ?? 0) < this.#partMs) {
+      this.#endsUs[last] = Math.max(this.#endsUs[last] ?? 0, call.endUs);
+      return;
+    }
+    this.#partsAt.push(nowMs);
+    this.#endsUs.push(call.endUs);
+  }
+}
