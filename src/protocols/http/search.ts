@@ -108,8 +108,15 @@ const NAMESPACES: ReadonlySet<string> = new Set([
 ]);
 const NAMESPACED = /^[a-z_]+$/;
 
+const LETTER_E = 0x65;
+const LETTER_G = 0x67;
+const LETTER_O = 0x6f;
+
 /** What the response's X-Elastic-Product, or the request's User-Agent, says. */
 export function productOf(bytes: Uint8Array, start: number, end: number): number {
+  // Nearly every request has a User-Agent: of most not even a string is made.
+  const initial = (bytes[start] ?? 0) | 0x20;
+  if (initial !== LETTER_E && initial !== LETTER_G && initial !== LETTER_O) return PRODUCT_NONE;
   const value = new TextDecoder("latin1").decode(bytes.subarray(start, Math.min(end, start + 32)));
   if (/^(elasticsearch|elastic-transport|go-elasticsearch)/i.test(value)) {
     return PRODUCT_ELASTICSEARCH;
