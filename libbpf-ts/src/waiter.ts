@@ -7,8 +7,20 @@ import { native } from "./native.ts";
  * when something is there already; until it is disposed of. The descriptors may be closed meanwhile.
  */
 export function waitFor(fds: readonly number[], callback: () => void): Disposable {
+  let isOpen = true;
+  // A call may be on its way from the thread when the waiting ends.
+  const callWhileOpen = (): void => {
+    if (isOpen) {
+      callback();
+    }
+  };
   const waiter = guarded({ code: "KERNEL", operation: "wait for records" }, () =>
-    native.NativeWaiter.start([...fds], callback),
+    native.NativeWaiter.start([...fds], callWhileOpen),
   );
-  return { [Symbol.dispose]: () => waiter.stop() };
+  return {
+    [Symbol.dispose]: () => {
+      isOpen = false;
+      waiter.stop();
+    },
+  };
 }

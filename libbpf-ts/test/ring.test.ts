@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -13,6 +14,7 @@ import {
   kernelTest,
   loadRing,
   nextTurn,
+  openFdCount,
   openRingObject,
   provoke,
   until,
@@ -130,6 +132,26 @@ kernelTest("a pump with wake-ups drains at the fill level, long before its timer
   await sleep(40);
   assert.equal(count, 4);
 });
+
+kernelTest(
+  "waiting leaves no descriptor and no thread, and calls nobody after its end",
+  async () => {
+    const threads = (): number => readdirSync("/proc/self/task").length;
+    using loaded = loadRing({ wake_bytes: 1 });
+    loaded.attach("on_call");
+    // The object keeps the map, once it was asked for.
+  loaded.map("events");
+  const before = { fds: openFdCount(), threads: threads() };
+    for (let round = 0; round < 50; round++) {
+      using ring = loaded.ring("events");
+      using _waiting = ring.onWakeUp(() => assert.fail("it has ended"));
+      provoke(1);
+      // No turn of the event loop: what the thread has sent meanwhile comes after the end.
+    }
+    await sleep(20);
+    assert.deepEqual({ fds: openFdCount(), threads: threads() }, before);
+  },
+);
 
 kernelTest("a waiting reader that is never closed lets the process and a worker end", async () => {
   const script = `

@@ -19,8 +19,12 @@ const STOP: u64 = u64::MAX;
 
 #[napi]
 pub struct NativeWaiter {
+    running: Option<Running>,
+}
+
+struct Running {
     stop: OwnedFd,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Drop for NativeWaiter {
@@ -31,12 +35,12 @@ impl Drop for NativeWaiter {
 
 impl NativeWaiter {
     fn join(&mut self) {
-        let Some(thread) = self.thread.take() else {
+        let Some(Running { stop, thread }) = self.running.take() else {
             return;
         };
         let one = 1u64;
         // SAFETY: eight bytes of a local; an eventfd takes them at once.
-        unsafe { libc::write(self.stop.as_raw_fd(), (&raw const one).cast(), 8) };
+        unsafe { libc::write(stop.as_raw_fd(), (&raw const one).cast(), 8) };
         let _ = thread.join();
     }
 }
@@ -73,8 +77,7 @@ impl NativeWaiter {
             .spawn(move || wait(&epoll, &callback, &watched))
             .map_err(|error| errno(error.raw_os_error().unwrap_or(libc::EAGAIN), "thread"))?;
         Ok(NativeWaiter {
-            stop,
-            thread: Some(thread),
+            running: Some(Running { stop, thread }),
         })
     }
 
