@@ -90,6 +90,10 @@ if [ "$purpose" = test ]; then
 	need /usr/lib/python3/dist-packages/redis python3-redis
 	need /usr/lib/python3/dist-packages/psycopg2 python3-psycopg2
 	need /usr/lib/python3/dist-packages/psycopg python3-psycopg
+	need mariadbd mariadb-server
+	need /usr/lib/python3/dist-packages/pymysql python3-pymysql
+	need memcached memcached
+	need /usr/lib/python3/dist-packages/pymemcache python3-pymemcache
 fi
 if [ ${#packages[@]} -gt 0 ]; then
 	has apt-get || fail "These programs are missing: ${packages[*]}." \

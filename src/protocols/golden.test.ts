@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
+import { MEMCACHED } from "./memcached/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
@@ -17,7 +18,7 @@ const goldenSchema = z.strictObject({
   statements: z.array(z.string()),
 });
 
-for (const protocol of [REDIS, POSTGRESQL, MYSQL]) {
+for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

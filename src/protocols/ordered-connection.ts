@@ -185,9 +185,9 @@ export class OrderedConnection implements ConnectionParser {
       this.#track(record, first);
       return;
     }
-    if (found !== "no") {
-      if (this.#last === direction) this.#suspect = true;
-    } else if (this.#last !== direction) {
+    if (found !== "no" && this.#last === direction) this.#suspect = true;
+    // What is cut too short to tell may be a response.
+    if (found !== "yes" && this.#last !== direction) {
       this.#judgeSuspicion(contiguous, true);
       // The first response of all, after a request that was not the first.
       if (record.position === 0 && sawOther) this.#overlaps = true;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { MEMCACHED } from "./memcached/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
@@ -21,6 +22,8 @@ interface Piece {
 interface Writer {
   readonly protocol: Protocol;
   readonly opening: readonly Piece[];
+  /** Numbers are told apart up to this. */
+  readonly modulo: number;
   request(number: number, padding: number): string;
   response(number: number, padding: number): string;
   /** The numbers in a span's text and status. */
@@ -44,6 +47,7 @@ function message(type: string, body: string): string {
 
 const redis: Writer = {
   protocol: REDIS,
+  modulo: 15,
   opening: [],
   request: (number, padding) => {
     // As many arguments as the number: that is what the text shows.
@@ -60,6 +64,7 @@ const redis: Writer = {
 
 const postgresql: Writer = {
   protocol: POSTGRESQL,
+  modulo: 1e4,
   opening: [
     { direction: RECEIVED, text: `${int32(8)}${int32(80877103)}` },
     { direction: SENT, text: "N" },
@@ -91,6 +96,7 @@ function packet(sequence: number, payload: string): string {
 
 const mysql: Writer = {
   protocol: MYSQL,
+  modulo: 1e4,
   opening: [
     { direction: SENT, text: packet(0, `\x0a8.4.0\0${"\x01".repeat(40)}`) },
     { direction: RECEIVED, text: packet(1, `\0\x02\0\0${"\0".repeat(28)}me\0\0\0`) },
@@ -115,6 +121,56 @@ const mysql: Writer = {
   requestNumber: (attributes) => Number(/t(\d+)x/.exec(String(attributes["db.query.text"]))?.[1]),
   responseNumber: (attributes) =>
     Number(String(attributes["db.response.status_code"] ?? "999")) - 1000,
+};
+
+/** As many keys as the number says, and an error's kind: what a request and its response differ in. */
+const KINDS = ["ERROR", "CLIENT_ERROR no", "SERVER_ERROR no"] as const;
+
+const memcachedText: Writer = {
+  protocol: MEMCACHED,
+  modulo: 3,
+  opening: [],
+  request: (number, padding) => {
+    const pad = bait(padding);
+    if (number % 3 === 0) return `set k${number} 0 0 ${pad.length}\r\n${pad}\r\n`;
+    return `get${" key".repeat(number % 3)}\r\n`;
+  },
+  response: (number, padding) => {
+    const pad = bait(padding);
+    const value = number % 3 === 0 ? "" : `VALUE key 0 ${pad.length}\r\n${pad}\r\n`;
+    return `${value}${KINDS[number % 3]}\r\n`;
+  },
+  requestNumber: (attributes) => {
+    const text = String(attributes["db.query.text"]);
+    return text.startsWith("set") ? 0 : text.split("?").length - 1;
+  },
+  responseNumber: (attributes) =>
+    KINDS.findIndex(
+      (kind) => kind.split(" ")[0] === String(attributes["db.response.status_code"] ?? ""),
+    ),
+};
+
+const memcachedBinary: Writer = {
+  protocol: MEMCACHED,
+  modulo: 3,
+  opening: [],
+  request: (number, padding) => {
+    const pad = bait(padding);
+    const total = int32(pad.length + 8);
+    const opcode = String.fromCharCode(1 + (number % 3));
+    return `\x80${opcode}\0\0\x08\0\0\0${total}${int32(number)}${"\0".repeat(16)}${pad}`;
+  },
+  response: (number, padding) => {
+    const pad = bait(padding);
+    const opcode = String.fromCharCode(1 + (number % 3));
+    const status = `\0${String.fromCharCode(0x81 + (number % 3))}`;
+    const header = `\x81${opcode}\0\0\0\0${status}${int32(pad.length)}`;
+    return `${header}${int32(number)}${"\0".repeat(8)}${pad}`;
+  },
+  requestNumber: (attributes) =>
+    ["set", "add", "replace"].indexOf(String(attributes["db.operation.name"])),
+  responseNumber: (attributes) =>
+    Number(String(attributes["db.response.status_code"] ?? 0x80)) - 0x81,
 };
 
 const sizes = fc.array(fc.array(fc.nat(90), { minLength: 1, maxLength: 4 }), {
@@ -184,7 +240,7 @@ function assertPaired(writer: Writer, observed: Observed): number {
     if (response < 0 || Number.isNaN(response)) continue;
     paired++;
     const request = writer.requestNumber(attributes);
-    if (!Number.isNaN(request)) assert.equal(response, request % (writer === redis ? 15 : 1e4));
+    if (!Number.isNaN(request)) assert.equal(response, request % writer.modulo);
   }
   return paired;
 }
@@ -194,7 +250,7 @@ const fractions = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
   maxLength: 6,
 });
 
-for (const writer of [redis, postgresql, mysql]) {
+for (const writer of [redis, postgresql, mysql, memcachedText, memcachedBinary]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (groups: readonly (readonly number[])[], where: readonly number[]): void => {
