@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
 import { KAFKA } from "./kafka/protocol.ts";
+import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 
@@ -95,6 +96,30 @@ const nats: Writer = {
   responseNumber: (attributes) => Number(attributes["error.type"] ?? 399) - 400,
 };
 
+/** Messages whose topic is the number, acknowledged with a reason that the standard does not have. */
+const mqtt: Writer = {
+  protocol: MQTT,
+  opening: [
+    { direction: RECEIVED, text: "\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c" },
+    { direction: SENT, text: "\x20\x02\0\0" },
+  ],
+  ids: 4,
+  inOrder: false,
+  request: (id, number, padding) => {
+    const topic = `n/${number}`;
+    const body = `\0${String.fromCharCode(topic.length)}${topic}\0${String.fromCharCode(id + 1)}`;
+    return `\x32${String.fromCharCode(body.length + padding)}${body}${bait(padding)}`;
+  },
+  response: (id, number, padding) => {
+    const body = `\0${String.fromCharCode(id + 1, 0xc0 + number)}`;
+    return `\x40${String.fromCharCode(body.length + padding)}${body}${bait(padding)}`;
+  },
+  requestNumber: (attributes) =>
+    Number(/^n\/(\d+)$/.exec(String(attributes["messaging.destination.name"]))?.[1] ?? -1),
+  responseNumber: (attributes) =>
+    Number(/^reason_(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 0xbf) - 0xc0,
+};
+
 interface Step {
   /** Answer the oldest but so many, or ask. */
   readonly answer: number | undefined;
@@ -174,7 +199,7 @@ function assertPaired(writer: Writer, observed: Observed): number {
   return paired;
 }
 
-for (const writer of [toy(false), toy(true), kafka, nats]) {
+for (const writer of [toy(false), toy(true), kafka, mqtt, nats]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (script: readonly Step[], where: readonly number[]): void => {

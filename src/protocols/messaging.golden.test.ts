@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { z } from "zod";
 import { KAFKA } from "./kafka/protocol.ts";
 import { messagingLine } from "./messaging-testing.ts";
+import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
 import { Conversation, TEST_OPTIONS } from "./testing.ts";
 
@@ -17,7 +18,7 @@ const goldenSchema = z.strictObject({
   spans: z.array(z.string()),
 });
 
-for (const protocol of [KAFKA, NATS]) {
+for (const protocol of [KAFKA, MQTT, NATS]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

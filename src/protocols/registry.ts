@@ -3,13 +3,25 @@ import type { Protocol } from "../model/protocol.ts";
 import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
+import { MEMCACHED } from "./memcached/protocol.ts";
+import { MQTT } from "./mqtt/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
 
 /** One line a protocol: the only file outside its folder that a new protocol edits. */
-export const PROTOCOLS: readonly Protocol[] = [HTTP1, HTTP2, REDIS, POSTGRESQL, MYSQL, KAFKA, NATS];
+export const PROTOCOLS: readonly Protocol[] = [
+  HTTP1,
+  HTTP2,
+  REDIS,
+  POSTGRESQL,
+  MYSQL,
+  MEMCACHED,
+  KAFKA,
+  NATS,
+  MQTT,
+];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();
 
