@@ -140,8 +140,8 @@ kernelTest(
     using loaded = loadRing({ wake_bytes: 1 });
     loaded.attach("on_call");
     // The object keeps the map, once it was asked for.
-  loaded.map("events");
-  const before = { fds: openFdCount(), threads: threads() };
+    loaded.map("events");
+    const before = { fds: openFdCount(), threads: threads() };
     for (let round = 0; round < 50; round++) {
       using ring = loaded.ring("events");
       using _waiting = ring.onWakeUp(() => assert.fail("it has ended"));
