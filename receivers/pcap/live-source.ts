@@ -4,6 +4,8 @@ import type { Readable } from "node:stream";
 import { AgentError, messageOf } from "../../src/component/errors.ts";
 import type { CaptureSource } from "./capture-files.ts";
 
+/** Between the kernel and tcpdump; its default of 2 MiB overflows in a moment. */
+const BUFFER_KIB = "32768";
 /** Until tcpdump says that it listens. */
 const START_MS_MAX = 10_000;
 const STDERR_BYTES_MAX = 4096;
@@ -21,7 +23,7 @@ export class LiveSource implements CaptureSource {
 
   constructor(device: string, filter: string) {
     this.name = device;
-    const words = ["--immediate-mode", "-U", "-n", "-s", "262144", "-i", device, "-w", "-"];
+    const words = ["-U", "-n", "-B", BUFFER_KIB, "-i", device, "-w", "-"];
     this.#arguments = filter === "" ? words : [...words, "--", filter];
   }
 

@@ -65,7 +65,11 @@ async function startTcpdump(
 ): Promise<RunningProcess> {
   return await startProcess({
     command: "tcpdump",
-    args: ["--immediate-mode", "-U", "-n", "-i", options.device, "-w", path, options.filter],
+    // Without delay, in a buffer of a thousand packets: in this mode each takes the snap length.
+    args: [
+      ...["--immediate-mode", "-U", "-n", "-s", "66000", "-B", "65536"],
+      ...["-i", options.device, "-w", path, options.filter],
+    ],
     readyOutput: /listening on/,
     ...(options.netns === undefined ? {} : { netns: options.netns }),
   });
