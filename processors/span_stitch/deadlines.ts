@@ -71,6 +71,17 @@ export class Deadlines {
     return (((queue?.dueMs[queue.head] ?? 0) - (nowMs | 0)) | 0) <= 0 ? row : 0;
   }
 
+  /** How long until a held row is due, ms; 0 when one is, Infinity when none is held. */
+  nextDueMs(nowMs: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (let list = LIST_SHORT; list <= LIST_OLD; list++) {
+      const row = this.first(list);
+      if (row === 0) continue;
+      next = Math.min(next, Math.max(0, (this.dueMs(row) - (nowMs | 0)) | 0));
+    }
+    return next;
+  }
+
   /** The row `index` places behind the first, 0 for a hole and behind the end. */
   ahead(list: number, index: number): number {
     const queue = this.#queues[list];

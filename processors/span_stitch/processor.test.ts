@@ -71,6 +71,14 @@ describe("the stream", () => {
     input.complete();
   });
 
+  test("ends a short wait in time although a longer one began before it", async () => {
+    const { send, ids } = stream({ reorder_wait: "30ms" });
+    send([server(4, 3)]);
+    send([{ id: 2, role: "server", counterpart: 1 }]);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    assert.deepEqual(ids(), [2]);
+  });
+
   test("stops its timer when nobody listens any more", () => {
     const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     const { send, subscription } = stream();

@@ -6,7 +6,10 @@ import { createFailures } from "../../src/pipeline/per-batch.ts";
 import type { SpanStitchConfig } from "./config.ts";
 import { type Clock, SpanStitch } from "./span-stitch.ts";
 
-/** One coarse timer for all waits, and only while a span is held. */
+/**
+ * One timer for all waits, and only while a span is held: at the next due time, no sooner than
+ * this. While batches come they move on what is due, and the timer finds nothing but the next.
+ */
 const TICK_MS = 20;
 
 const monotonicClock: Clock = { nowMs: () => performance.now() };
@@ -47,6 +50,7 @@ class Run {
   readonly #subscriber: Subscriber<Batch>;
   readonly #failed: (batch: Batch | undefined, error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = 0;
 
   constructor(stitch: SpanStitch, settings: PipelineSettings, subscriber: Subscriber<Batch>) {
     this.#stitch = stitch;
@@ -87,8 +91,13 @@ class Run {
   }
 
   #arm(): void {
-    if (this.#timer !== undefined || this.#stitch.held === 0) return;
-    this.#timer = setTimeout(() => this.#tick(), TICK_MS);
+    if (this.#stitch.held === 0) return;
+    const waitMs = Math.max(this.#stitch.nextDueMs, TICK_MS);
+    const atMs = performance.now() + waitMs;
+    if (this.#timer !== undefined && this.#timerAtMs <= atMs) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    this.#timer = setTimeout(() => this.#tick(), waitMs);
   }
 
   #tick(): void {

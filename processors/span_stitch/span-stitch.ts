@@ -74,6 +74,11 @@ export class SpanStitch {
     return this.#tables.deadlines.held;
   }
 
+  /** How long until one of them is due, ms. */
+  get nextDueMs(): number {
+    return this.#tables.deadlines.nextDueMs(this.#clock.nowMs());
+  }
+
   /** Takes our spans; returns the rest, which goes on at once, or undefined. */
   add(batch: Batch): Batch | undefined {
     const nowMs = this.#clock.nowMs();

@@ -52,6 +52,8 @@ export class SpanHead {
   readonly #kind: number;
   readonly #startTime: number;
   readonly #endTime: number;
+  /** The key of the last span holds a trace context. */
+  #hasHeader = false;
 
   constructor(withParent: boolean) {
     const key = stitchKeyHeader();
@@ -99,17 +101,23 @@ export class SpanHead {
     view.setUint32(key + PID, exchange.pid, true);
     view.setUint32(key + TID, exchange.requestTid, true);
     if (header === undefined) {
-      bytes.fill(0, key + HEADER_TRACE, key + STITCH_KEY_BYTES);
+      if (this.#hasHeader) bytes.fill(0, key + HEADER_TRACE, key + STITCH_KEY_BYTES);
       hash.writeTraceId(view, 2);
     } else {
       bytes.set(header.traceId, key + HEADER_TRACE);
       bytes.set(header.spanId, key + HEADER_SPAN);
       bytes.set(header.traceId, 2);
     }
-    bytes.copyWithin(this.#spanId, key + OWN, key + OWN + 8);
-    if (this.#parent < 0) return;
-    const parent = key + (parentIsPeer ? PEER : HEADER_SPAN);
-    bytes.copyWithin(this.#parent, parent, parent + 8);
+    this.#hasHeader = header !== undefined;
+    this.#copyId(key + OWN, this.#spanId);
+    if (this.#parent >= 0) this.#copyId(key + (parentIsPeer ? PEER : HEADER_SPAN), this.#parent);
+  }
+
+  /** As two words: a call of `copyWithin` takes ten times as long. */
+  #copyId(from: number, to: number): void {
+    const view = this.#view;
+    view.setUint32(to, view.getUint32(from, true), true);
+    view.setUint32(to + 4, view.getUint32(from + 4, true), true);
   }
 
   /** Nanoseconds of the epoch as two words. */
