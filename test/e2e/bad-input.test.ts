@@ -98,7 +98,7 @@ test("garbage is counted and gives no span", async () => {
   }
   await bed.assertAlive("after-garbage");
   const metrics = await metricsAtRest(bed.agent);
-  assert.ok(total(metrics, "backstitch_ebpf_l7_records_dropped", "unclassified") >= 20);
+  assert.ok(total(metrics, "backstitch_ebpf_l7_unpaired", "unknown_protocol") >= 20);
   assert.equal(bed.agent.spans().length, 1, "only the plain request has a span");
   assert.equal(total(metrics, "backstitch_ebpf_l7_connections"), 0);
   assertAccount(metrics);
