@@ -81,7 +81,6 @@ const KEY_AT = 28;
 const BODY_END = 29;
 const GROUP = 30;
 
-const ROWS_FIRST = 4096;
 /** At most half of the index is in use. */
 const PAIRS_PER_ROW = 2;
 
@@ -98,49 +97,83 @@ function hashOf(low: number, high: number): number {
  * the bound. Rows below one parent are a doubly linked list.
  */
 export class Nodes {
-  #words = new Int32Array(ROWS_FIRST * ROW_WORDS);
-  #times = new Float64Array(this.#words.buffer);
-  idLow: Int32Array = this.#field(ID_LOW);
-  idHigh: Int32Array = this.#field(ID_HIGH);
-  state: Int32Array = this.#field(STATE);
-  waits: Int32Array = this.#field(WAITS);
-  flags: Int32Array = this.#field(FLAGS);
+  #words: Int32Array;
+  #times: Float64Array;
+  idLow: Int32Array;
+  idHigh: Int32Array;
+  state: Int32Array;
+  waits: Int32Array;
+  flags: Int32Array;
   /** `proofOf` the link to the parent. */
-  proof: Int32Array = this.#field(PROOF);
+  proof: Int32Array;
   /** Row that it waits for, or of its parent. */
-  parent: Int32Array = this.#field(PARENT);
-  firstChild: Int32Array = this.#field(FIRST_CHILD);
-  nextChild: Int32Array = this.#field(NEXT_CHILD);
-  previousChild: Int32Array = this.#field(PREVIOUS_CHILD);
+  parent: Int32Array;
+  firstChild: Int32Array;
+  nextChild: Int32Array;
+  previousChild: Int32Array;
   /** Trace row. Before the span is settled: the trace that a descendant asks for, or 0. */
-  trace: Int32Array = this.#field(TRACE);
-  parentLow: Int32Array = this.#field(PARENT_LOW);
-  parentHigh: Int32Array = this.#field(PARENT_HIGH);
+  trace: Int32Array;
+  parentLow: Int32Array;
+  parentHigh: Int32Array;
   /** The server span whose request it belongs to (client spans), and `proofOf` that. */
-  originLow: Int32Array = this.#field(ORIGIN_LOW);
-  originHigh: Int32Array = this.#field(ORIGIN_HIGH);
-  originProof: Int32Array = this.#field(ORIGIN_PROOF);
+  originLow: Int32Array;
+  originHigh: Int32Array;
+  originProof: Int32Array;
   /** Hash of process and trace context, 0 without. */
-  contextLow: Int32Array = this.#field(CONTEXT_LOW);
-  contextHigh: Int32Array = this.#field(CONTEXT_HIGH);
+  contextLow: Int32Array;
+  contextHigh: Int32Array;
   /** Where the span's bytes are: source, after its ids, at its key, its end. */
-  source: Int32Array = this.#field(SOURCE);
-  bodyAt: Int32Array = this.#field(BODY_AT);
-  keyAt: Int32Array = this.#field(KEY_AT);
-  bodyEnd: Int32Array = this.#field(BODY_END);
-  group: Int32Array = this.#field(GROUP);
+  source: Int32Array;
+  bodyAt: Int32Array;
+  keyAt: Int32Array;
+  bodyEnd: Int32Array;
+  group: Int32Array;
   /** For `deadlines.ts`: the list that it is in, and where. */
-  list: Int32Array = this.#field(LIST);
-  listAt: Int32Array = this.#field(LIST_AT);
+  list: Int32Array;
+  listAt: Int32Array;
 
   /** Pairs of a hash and a row; a look-up touches no row whose hash is another. */
-  #index: Int32Array = new Int32Array(ROWS_FIRST * PAIRS_PER_ROW * 2);
-  #mask = ROWS_FIRST * PAIRS_PER_ROW - 1;
+  #index: Int32Array;
+  #mask: number;
   /** Where the first row stands that was never used. */
   #end = ROW_WORDS;
   /** Freed rows, the last one first; kept apart, since a freed row is not in the cache. */
-  #free: Int32Array = new Int32Array(ROWS_FIRST);
+  #free: Int32Array;
   #freeCount = 0;
+
+  /** `rows`, a power of two: how many are made at first; memory is taken when they are used. */
+  constructor(rows: number) {
+    this.#words = new Int32Array(rows * ROW_WORDS);
+    this.#times = new Float64Array(this.#words.buffer);
+    this.#free = new Int32Array(rows);
+    this.#index = new Int32Array(rows * PAIRS_PER_ROW * 2);
+    this.#mask = rows * PAIRS_PER_ROW - 1;
+    this.idLow = this.#field(ID_LOW);
+    this.idHigh = this.#field(ID_HIGH);
+    this.state = this.#field(STATE);
+    this.waits = this.#field(WAITS);
+    this.flags = this.#field(FLAGS);
+    this.proof = this.#field(PROOF);
+    this.parent = this.#field(PARENT);
+    this.firstChild = this.#field(FIRST_CHILD);
+    this.nextChild = this.#field(NEXT_CHILD);
+    this.previousChild = this.#field(PREVIOUS_CHILD);
+    this.trace = this.#field(TRACE);
+    this.parentLow = this.#field(PARENT_LOW);
+    this.parentHigh = this.#field(PARENT_HIGH);
+    this.originLow = this.#field(ORIGIN_LOW);
+    this.originHigh = this.#field(ORIGIN_HIGH);
+    this.originProof = this.#field(ORIGIN_PROOF);
+    this.contextLow = this.#field(CONTEXT_LOW);
+    this.contextHigh = this.#field(CONTEXT_HIGH);
+    this.source = this.#field(SOURCE);
+    this.bodyAt = this.#field(BODY_AT);
+    this.keyAt = this.#field(KEY_AT);
+    this.bodyEnd = this.#field(BODY_END);
+    this.group = this.#field(GROUP);
+    this.list = this.#field(LIST);
+    this.listAt = this.#field(LIST_AT);
+  }
 
   /** Rows in use. */
   get used(): number {

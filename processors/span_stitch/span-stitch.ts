@@ -21,6 +21,9 @@ const FORCE_SOME = 64;
 const FINISH_SOME = 4096;
 /** Spans whose places in the table are fetched together. */
 const WARM_SPANS = 32;
+/** Rows of the table at first. */
+const ROWS_MIN = 4096;
+const ROWS_MAX = 131_072;
 
 /** Milliseconds that never run backwards. */
 export interface Clock {
@@ -39,7 +42,7 @@ export class SpanStitch {
   #gauges: (() => void)[];
 
   constructor(settings: PipelineSettings, config: SpanStitchConfig, clock: Clock) {
-    const nodes = new Nodes();
+    const nodes = new Nodes(rowsFor(config.max_remembered_spans));
     const groups = new Groups();
     this.#clock = clock;
     this.#limits = {
@@ -216,6 +219,11 @@ function inferenceLimits(config: SpanStitchConfig): InferenceLimits | undefined 
   const { enabled, min_confidence, window, max_spans } = config.inference;
   if (!enabled) return undefined;
   return { confidenceMin: min_confidence, windowMs: window, callsMax: max_spans };
+}
+
+/** So many that the usual load makes no table grow: what it grows out of is garbage for long. */
+function rowsFor(remembered: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.min(Math.max(remembered, ROWS_MIN), ROWS_MAX)));
 }
 
 /** What of `batch` is not ours. */
