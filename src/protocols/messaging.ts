@@ -183,5 +183,6 @@ function text(sink: AttributeSink, key: Key, value: string): void {
 }
 
 function count(sink: AttributeSink, key: Key, value: number): void {
-  if (value >= 0) sink.int(key, value);
+  // Numbers that are not exact are not what was sent.
+  if (value >= 0 && Number.isSafeInteger(value)) sink.int(key, value);
 }
