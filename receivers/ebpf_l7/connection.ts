@@ -51,7 +51,8 @@ export class Connection implements ExchangeEvents {
   replayed: DataRecord | undefined;
   /** Of datagrams: the names of open exchanges' requests, in place of positions. */
   requestNames: Map<Exchange, number> | undefined;
-  /** When the kernel was told a verdict; 0 if not. */
+  /** What the kernel was told last, and when; 0 if it was not. */
+  toldWire = 0;
   toldNs = 0;
   readonly #doubt = new Doubt();
   /** Of the watched process, by its first request; undefined until then. */

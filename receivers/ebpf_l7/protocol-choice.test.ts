@@ -4,12 +4,14 @@ import { test } from "node:test";
 import {
   DATA_SEND,
   DATA_UNDETERMINED,
+  WIRE_PROTOCOL_FOLLOWED,
   WIRE_PROTOCOL_HTTP1,
   WIRE_PROTOCOL_IGNORED,
   WIRE_PROTOCOL_REDIS,
   WIRE_PROTOCOL_TLS,
   WIRE_PROTOCOL_UNDETERMINED,
 } from "../../bpf/generated/wire.ts";
+import type { Protocol } from "../../src/model/protocol.ts";
 import { TRIGGER_REQUEST } from "../../src/model/stitch-key.ts";
 import { BENCH_PORT, REQUEST, RESPONSE, RingBench } from "./testing/ring-bench.ts";
 
@@ -41,6 +43,29 @@ test("the kernel is told of encryption and of what nobody knows", async () => {
   ]);
   const label = 'connections_opaque{reason="tls",service="s"}';
   assert.equal(await bench.telemetry.value(`backstitch_ebpf_l7_${label}`), 1);
+});
+
+test("a guess that user space withdraws is told as well", () => {
+  const wrong: Protocol = {
+    name: "wrong",
+    detect: (bytes, start) => (bytes[start] === 7 ? "yes" : "no"),
+    createParser: (_options, events) => ({
+      idle: true,
+      data: () => events.lost("malformed"),
+      close: () => undefined,
+    }),
+  };
+  const bench = new RingBench(16, new Map(), {}, [wrong]);
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED);
+  for (let index = 0; index < 20; index++) {
+    bench.data(1, index % 2 === 0 ? DATA_SEND : 0, (index >> 1) * 8, "\x07private");
+  }
+  assert.deepEqual(bench.verdicts, [
+    [1, START, WIRE_PROTOCOL_FOLLOWED],
+    [1, START, WIRE_PROTOCOL_IGNORED],
+  ]);
+  bench.choice.keepUp();
+  assert.equal(bench.announced, 1);
 });
 
 test("a verdict is told again when the connection is announced again", () => {

@@ -87,7 +87,9 @@ export class ProtocolChoice {
     }
     const { detecting } = connection;
     if (detecting === undefined || detecting.verdict === "undecided") return;
-    connection.needsLook = false;
+    connection.needsLook = !detecting.isFinal;
+    const wire = wireVerdict(detecting);
+    if (wire === connection.toldWire && detecting.protocol === connection.protocol) return;
     if (!connection.record.isDatagram) this.#count(connection, detecting);
     this.tell(connection);
   }
@@ -97,17 +99,18 @@ export class ProtocolChoice {
     const { detecting, record } = connection;
     if (detecting === undefined || detecting.verdict === "undecided") return;
     const { verdicts, cursor } = this.#options;
+    const wire = wireVerdict(detecting);
+    const isWaiting = record.protocol === WIRE_PROTOCOL_UNDETERMINED && connection.toldWire === 0;
+    const isRefused = wire === WIRE_PROTOCOL_IGNORED || wire === WIRE_PROTOCOL_TLS;
     connection.protocol = detecting.protocol;
+    connection.toldWire = wire;
+    connection.toldNs = cursor.timeNs;
     // There is no verdict on datagrams: their ports were asked for.
     if (record.isDatagram) return;
-    connection.toldNs = cursor.timeNs;
-    const wire = wireVerdict(detecting);
-    if (record.protocol === WIRE_PROTOCOL_UNDETERMINED) {
+    // A kernel that is sure, or was told otherwise, does not wait; it asks when it announces again.
+    if (!isWaiting && isRefused) this.#isMindChanged = true;
+    if (record.protocol === WIRE_PROTOCOL_UNDETERMINED || isRefused) {
       verdicts.decide(record.socket, record.localStart, wire);
-    } else if (wire === WIRE_PROTOCOL_IGNORED || wire === WIRE_PROTOCOL_TLS) {
-      // The kernel is sure and does not wait; it asks when it announces again.
-      verdicts.decide(record.socket, record.localStart, wire);
-      this.#isMindChanged = true;
     }
   }
 

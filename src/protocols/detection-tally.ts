@@ -29,6 +29,8 @@ export class DetectionTally {
   readonly #isUdp: boolean;
   /** Directions in which the first bytes of a message were seen. */
   #seen = 0;
+  /** Directions whose first record was not the first of the stream. */
+  #midStream = 0;
   #last = -1;
   /** The beginning of the message at hand, as far as it came without a gap. */
   #head = new Uint8Array(0);
@@ -51,16 +53,22 @@ export class DetectionTally {
   add(record: DataRecord): boolean {
     const { direction, bytes, start, captured } = record;
     const turned = this.#isUdp || direction !== this.#last;
+    const bit = direction === RECEIVED ? 1 : 2;
     const end = record.position + captured;
+    if ((this.#seen & bit) === 0 && record.position > 0) this.#midStream |= bit;
     this.#last = direction;
     if (turned) {
       this.#head = new Uint8Array(0);
       this.#headEnd = captured === record.length ? end : -1;
       const until = start + Math.min(captured, HEAD_BYTES_MAX);
-      this.#ask(direction === RECEIVED ? 1 : 2, bytes, start, until);
+      this.#ask(bit, bytes, start, until);
       // Copied only if the message may go on in the next record.
       if (this.#headEnd >= 0) this.#head = bytes.slice(start, until);
       return true;
+    }
+    // In mid-stream each record of a one-way flow may be a message; what goes on is none.
+    if ((this.#midStream & bit) !== 0) {
+      this.#ask(bit, bytes, start, start + Math.min(captured, HEAD_BYTES_MAX), true);
     }
     if (this.#headEnd !== record.position || this.#head.length >= HEAD_BYTES_MAX) return false;
     const head = new Uint8Array(Math.min(this.#head.length + captured, HEAD_BYTES_MAX));
@@ -68,7 +76,7 @@ export class DetectionTally {
     head.set(bytes.subarray(start, start + head.length - this.#head.length), this.#head.length);
     this.#head = head;
     this.#headEnd = captured === record.length ? end : -1;
-    this.#ask(direction === RECEIVED ? 1 : 2, head, 0, head.length);
+    this.#ask(bit, head, 0, head.length);
     return false;
   }
 
@@ -91,10 +99,11 @@ export class DetectionTally {
     return isTie && !isFinal && this.#seen !== 3 ? undefined : best?.found;
   }
 
-  #ask(bit: number, bytes: Uint8Array, start: number, end: number): void {
+  #ask(bit: number, bytes: Uint8Array, start: number, end: number, onlySure = false): void {
     this.#seen |= bit;
     for (const candidate of this.#candidates) {
       const said = candidate.detect(bytes, start, end);
+      if (onlySure && said !== "yes") continue;
       if (said === "yes") candidate.yes |= bit;
       else if (said === "weak") candidate.weak |= bit;
       else if (said === "no") candidate.no |= bit;

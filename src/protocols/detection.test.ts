@@ -62,6 +62,12 @@ class Detected {
     return this;
   }
 
+  /** Bytes of the stream that were before anybody looked. */
+  skip(direction: Direction, count: number): this {
+    this.#positions[direction] += count;
+    return this;
+  }
+
   close(): this {
     this.parser.close(this.#timeNs + 1000, 0);
     return this;
@@ -182,6 +188,18 @@ describe("detection", () => {
     seen.feed(SENT, HTTP_RESPONSE).feed(RECEIVED, HTTP_REQUEST).feed(SENT, HTTP_RESPONSE).close();
     assert.equal(seen.name, "http1");
     assert.equal(seen.observed.ended.length, 1);
+  });
+
+  it("finds a protocol in a one-way flow that it meets in mid-stream", () => {
+    const push: Protocol = fake("push", {
+      detect: (bytes, at) => (bytes[at] === 0x4d && bytes[at + 1] === 0x53 ? "yes" : "no"),
+    });
+    const seen = new Detected({ protocols: [push] }).skip(RECEIVED, 1000);
+    seen.feed(RECEIVED, "the rest of a message").feed(RECEIVED, "MSG subject 1 5 hello");
+    assert.equal(seen.name, "push");
+    const fromStart = new Detected({ protocols: [push] });
+    fromStart.feed(RECEIVED, "a message that goes on with ").feed(RECEIVED, "MSG");
+    assert.equal(fromStart.parser.verdict, "undecided");
   });
 
   it("knows TLS by its first records and by those of an established session", () => {

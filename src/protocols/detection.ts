@@ -43,6 +43,8 @@ export interface DetectingParser extends ConnectionParser {
   readonly verdict: Verdict;
   /** Of the verdict `found`. */
   readonly protocol: Protocol | undefined;
+  /** The verdict will not change any more: an exchange was complete, or it is not `found`. */
+  readonly isFinal: boolean;
 }
 
 /** Messages that are looked at before a connection is `unknown`. */
@@ -109,6 +111,10 @@ class Detector implements DetectingParser, ExchangeEvents {
 
   get idle(): boolean {
     return this.#parser === undefined ? this.#held.length === 0 : this.#parser.idle;
+  }
+
+  get isFinal(): boolean {
+    return this.verdict !== "undecided" && this.#open === undefined;
   }
 
   data(record: DataRecord): void {
