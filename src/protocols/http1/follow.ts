@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { DataRecord, ExchangeEvents, LossReason } from "../../model/protocol.ts";
+import type {
+  ConnectionParser,
+  DataRecord,
+  ExchangeEvents,
+  LossReason,
+} from "../../model/protocol.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import { grpcWebStatus, hasMessages } from "../http/rpc.ts";
 import { BODY_CHUNKED, BODY_LENGTH, BODY_NONE, BODY_UNKNOWN, BODY_UNTIL_CLOSE } from "./body.ts";
@@ -16,6 +21,7 @@ import { Half } from "./half.ts";
 import { LENGTH_ABSENT, MALFORMED, NEED_MORE } from "./head.ts";
 import { ExchangeQueue } from "./queue.ts";
 import type { Http1Shared } from "./shared.ts";
+import { successorOf, UPGRADE_H2C, UPGRADE_OTHER, upgradeOf } from "./upgrade.ts";
 
 /** Waits for a request whose predecessors are certainly answered. */
 export const SEEK = 0;
@@ -68,6 +74,11 @@ export class MessageFollower {
   #probation = false;
   /** Stream position of index 0 of the bytes being read. */
   #base = 0;
+  /** A 101 to a protocol that is followed; its exchange is open. */
+  #response101: { readonly upgrade: number; readonly exchange: HttpExchange } | undefined =
+    undefined;
+  /** Stream position after the last head that was read. */
+  headEnd = 0;
   /** The bytes being counted were in no record: when they moved is not known. */
   #unseen = false;
 
@@ -155,6 +166,7 @@ export class MessageFollower {
     while (at < end && this.#follows(half)) {
       if (!half.inBody) {
         at = this.#feedHead(half, bytes, at, end);
+        this.headEnd = this.#base + at;
         continue;
       }
       at = half.body.bytes(bytes, at, end);
@@ -303,7 +315,7 @@ export class MessageFollower {
     if (kind === INTERIM) return;
     this.#noteResponseStart(exchange, bytes);
     if (kind === TUNNELLED) {
-      this.#tunnel(exchange);
+      this.#tunnel(exchange, bytes);
       return;
     }
     if (kind === BODY_UNKNOWN) this.pipelined = true;
@@ -324,11 +336,32 @@ export class MessageFollower {
     this.#probation = false;
   }
 
-  #tunnel(exchange: HttpExchange): void {
+  #tunnel(exchange: HttpExchange, head: Uint8Array): void {
+    const upgrade = exchange.status === 101 ? upgradeOf(this.#shared.head, head) : UPGRADE_OTHER;
     exchange.endNs = exchange.lastResponseNs;
-    this.#finish(exchange);
+    this.#response101 = upgrade === UPGRADE_OTHER ? undefined : { upgrade, exchange };
+    if (upgrade === UPGRADE_OTHER) this.#finish(exchange);
+    else this.queue.shift();
     this.abandonAll("after_upgrade");
     this.mode = TUNNEL;
+  }
+
+  /**
+   * After a 101: what follows the connection from here on, `request` being the stream position of
+   * the client's next byte. Undefined for what nobody here understands.
+   */
+  takeSuccessor(request: number): ConnectionParser | undefined {
+    const upgraded = this.#response101;
+    if (upgraded === undefined) return undefined;
+    this.#response101 = undefined;
+    const { upgrade, exchange } = upgraded;
+    const beginnings = { request, response: this.headEnd };
+    const successor = successorOf(upgrade, exchange, this.#events, beginnings);
+    if (upgrade === UPGRADE_H2C) {
+      exchange.status = 0;
+      exchange.responseStartNs = 0;
+    } else this.#handOut(exchange);
+    return successor;
   }
 
   #endBody(half: Half): void {
@@ -364,6 +397,10 @@ export class MessageFollower {
     this.response.startMessage();
     this.roleKnown = true;
     this.doubtful = false;
+    this.#handOut(exchange);
+  }
+
+  #handOut(exchange: HttpExchange): void {
     if (exchange.grpcStatus < 0) {
       exchange.grpcStatus = grpcWebStatus(exchange.responseMessages.trailers);
     }

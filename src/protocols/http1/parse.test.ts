@@ -139,9 +139,9 @@ describe("HTTP/1 messages", () => {
   it("only counts what follows an upgrade or a tunnel", () => {
     const upgrade = conversation();
     upgrade.received(
-      "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+      "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: private\r\nConnection: upgrade\r\n\r\n",
     );
-    upgrade.sent("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n");
+    upgrade.sent("HTTP/1.1 101 Switching Protocols\r\nUpgrade: private\r\n\r\n");
     upgrade.received("\x81\x02hi").sent("HTTP/1.1 200 OK\r\n\r\n").received(GET);
     assert.deepEqual(statuses(upgrade), [101]);
     assert.deepEqual(upgrade.observed.losses, ["after_upgrade", "after_upgrade", "after_upgrade"]);

@@ -12,6 +12,7 @@ import { detectRequest, detectResponse } from "./detect.ts";
 import { DRAIN, IGNORE, MessageFollower, SEEK, TRACK, TUNNEL } from "./follow.ts";
 import type { Half } from "./half.ts";
 import type { Http1Shared } from "./shared.ts";
+import { RecordRest } from "./upgrade.ts";
 
 const CR = 13;
 const LF = 10;
@@ -32,6 +33,8 @@ export class Http1Connection implements ConnectionParser {
   /** Direction of a request that was not believed, until a record of the other direction comes. */
   #candidate: Direction | undefined = undefined;
   #early: RecordCopy | undefined = undefined;
+  /** Follows the connection after an upgrade. */
+  #successor: ConnectionParser | undefined = undefined;
 
   constructor(shared: Http1Shared, events: ExchangeEvents) {
     this.#events = events;
@@ -39,6 +42,7 @@ export class Http1Connection implements ConnectionParser {
   }
 
   get idle(): boolean {
+    if (this.#successor !== undefined) return this.#successor.idle;
     return (
       this.#messages.queue.first === undefined &&
       this.#early === undefined &&
@@ -48,6 +52,10 @@ export class Http1Connection implements ConnectionParser {
   }
 
   data(record: DataRecord): void {
+    if (this.#successor !== undefined) {
+      this.#successor.data(record);
+      return;
+    }
     const messages = this.#messages;
     const half = record.direction === RECEIVED ? messages.received : messages.sent;
     messages.timeNs = record.timeNs;
@@ -63,6 +71,16 @@ export class Http1Connection implements ConnectionParser {
     this.#lastNs = record.timeNs;
     if (messages.mode === DRAIN && messages.queue.first === undefined) messages.startSeeking();
     if (this.#early !== undefined && messages.mode !== TRACK) this.#loseEarly();
+    if (messages.mode === TUNNEL) this.#handOver(half, record);
+  }
+
+  /** The first bytes of the other protocol may be in the record that ends this one. */
+  #handOver(half: Half, record: DataRecord): void {
+    const messages = this.#messages;
+    this.#successor = messages.takeSuccessor(messages.request.expected);
+    if (this.#successor === undefined || half !== messages.response) return;
+    if (messages.headEnd >= record.position + record.length) return;
+    this.#successor.data(new RecordRest(record, messages.headEnd));
   }
 
   #loseEarly(): void {
@@ -71,6 +89,10 @@ export class Http1Connection implements ConnectionParser {
   }
 
   close(timeNs: number, error: number, sent = -1, received = -1): void {
+    if (this.#successor !== undefined) {
+      this.#successor.close(timeNs, error, sent, received);
+      return;
+    }
     const messages = this.#messages;
     messages.timeNs = timeNs;
     if (messages.mode === TRACK || messages.mode === DRAIN) {

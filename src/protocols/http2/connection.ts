@@ -75,15 +75,17 @@ export class Http2Connection implements ConnectionParser, FrameHandler {
 
   /**
    * The connection was HTTP/1 until a 101 (RFC 9113 section 3.2): `exchange` is the request that is
-   * answered on stream 1. Each direction's frames start at the next byte.
+   * answered on stream 1. The others: stream positions at which the frames of either side begin.
    */
-  upgraded(exchange: HttpExchange): void {
+  upgraded(exchange: HttpExchange, requestPosition: number, responsePosition: number): void {
     const isServer = exchange.role === "server";
     this.#request = isServer ? this.#received : this.#sent;
     for (const reader of [this.#received, this.#sent]) {
       reader.synchronise();
       reader.hpack.table.complete = true;
     }
+    this.#received.expected = isServer ? requestPosition : responsePosition;
+    this.#sent.expected = isServer ? responsePosition : requestPosition;
     const stream = this.#shared.createStream(1, exchange);
     stream.hasRequest = true;
     stream.requestEnded = true;
@@ -130,18 +132,20 @@ export class Http2Connection implements ConnectionParser, FrameHandler {
     if (startsWithPreface(bytes, start, end, !first)) {
       this.#request ??= reader;
       if (this.#request !== reader) return false;
-      reader.synchronise();
-      reader.hpack.table.complete = first;
-      return true;
-    }
+    } else if (!first && !this.#isChain(reader, record)) return false;
+    reader.synchronise();
+    reader.hpack.table.complete = first;
+    return true;
+  }
+
+  #isChain(reader: FrameReader, record: DataRecord): boolean {
+    const { bytes, start, captured, length } = record;
+    const end = start + Math.min(captured, length);
     const isRequest = reader === this.#request;
     const chain = chainAt(bytes, start, end, length, (type, id) =>
       this.#believes(type, id, isRequest),
     );
-    if (chain.frames === 0) return false;
-    reader.synchronise();
-    reader.hpack.table.complete = first;
-    return true;
+    return chain.frames > 0;
   }
 
   #believes(type: number, id: number, isRequest: boolean): boolean {
