@@ -19,6 +19,8 @@ export interface Content {
 export class Channel {
   /** Number of the next published message; 0 while messages are not confirmed, or not countable. */
   nextTag = 0;
+  /** Of the last message that was counted. */
+  publishedTag = 0;
   /** All published messages up to this one are confirmed. */
   confirmedTag = 0;
   /** Where confirmations come from; undefined as long as no messages are confirmed. */

@@ -4,7 +4,6 @@ import { ByteCursor, type NameTable, readUint16 } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
   type FrameOutcome,
-  MALFORMED,
   TAKEN,
   UNASKED,
 } from "../correlated-connection.ts";
@@ -47,10 +46,6 @@ import {
 /** Keys of a channel: below this its call, above it its content, then its confirmations. */
 const CONTENT_KEYS = 0x10000;
 const TAG_KEYS = 0x20000;
-/** Keys are exact up to this number of messages. */
-const TAG_MAX = 2 ** 36;
-/** Confirmations of one frame that are looked for. */
-const CONFIRMED_MAX = 8192;
 /** Flags of the content's properties, in their order (0-9-1, 4.2.6.1). */
 const PROPERTIES = { type: 15, encoding: 14, headers: 13, mode: 12, priority: 11 } as const;
 const CORRELATION_ID = 10;
@@ -138,7 +133,8 @@ export class Amqp091Dialect implements CorrelatedDialect<MessagingDetails> {
     const exchangeName = cursor.name(cursor.uint8());
     const routingKey = cursor.name(cursor.uint8());
     const isConfirmed = channel.nextTag > 0;
-    const key = isConfirmed ? tagKey(channel.nextTag++, number) : CONTENT_KEYS + number;
+    if (isConfirmed) channel.publishedTag = channel.nextTag++;
+    const key = isConfirmed ? tagKey(channel.publishedTag, number) : CONTENT_KEYS + number;
     const exchange = this.#exchanges.begin(frame, key);
     exchange.answerOptional = true;
     if (direction === SENT) exchange.messaging = "producer";
@@ -245,16 +241,17 @@ export class Amqp091Dialect implements CorrelatedDialect<MessagingDetails> {
       this.#exchanges.end(exchange, frame.endNs);
       return TAKEN;
     }
-    if (tag > TAG_MAX) return MALFORMED;
-    const first = isMultiple ? Math.max(channel.confirmedTag + 1, tag - CONFIRMED_MAX) : tag;
-    for (let each = first; each <= tag; each++) {
+    // Each number is passed once: what is not published cannot be confirmed.
+    const last = Math.max(0, Math.min(tag, channel.publishedTag));
+    const first = isMultiple ? channel.confirmedTag + 1 : last;
+    for (let each = first; each <= last; each++) {
       const exchange = this.#exchanges.find(asker, tagKey(each, number));
       if (exchange === undefined) continue;
       this.#exchanges.answer(exchange, frame);
       if (method === NACK) exchange.errorType = "nack";
       this.#exchanges.end(exchange, frame.endNs);
     }
-    if (isMultiple || tag === channel.confirmedTag + 1) channel.confirmedTag = tag;
+    if (isMultiple || last === channel.confirmedTag + 1) channel.confirmedTag = last;
     return TAKEN;
   }
 
@@ -287,6 +284,7 @@ export class Amqp091Dialect implements CorrelatedDialect<MessagingDetails> {
     }
     if (method === CONFIRM_SELECT) {
       channel.nextTag = 1;
+      channel.publishedTag = 0;
       channel.confirmedTag = 0;
       channel.confirmer = opposite(frame.direction);
     }
