@@ -94,6 +94,7 @@ if [ "$purpose" = test ]; then
 	need /usr/lib/python3/dist-packages/pymysql python3-pymysql
 	need memcached memcached
 	need /usr/lib/python3/dist-packages/pymemcache python3-pymemcache
+	need /usr/lib/python3/dist-packages/pymongo python3-pymongo
 fi
 if [ ${#packages[@]} -gt 0 ]; then
 	has apt-get || fail "These programs are missing: ${packages[*]}." \
@@ -134,6 +135,8 @@ bash scripts/build-bpf.sh --check >/dev/null 2>&1 ||
 if [ "$purpose" = test ]; then
 	bash test/kafka/build.sh --check >/dev/null 2>&1 ||
 		step "Getting Kafka for the tests (45 MB, then cached)" bash test/kafka/build.sh
+	bash test/mongodb/build.sh --check >/dev/null 2>&1 ||
+		step "Getting a MongoDB server for the tests (5 MB, then cached)" bash test/mongodb/build.sh
 	bash test/jaeger/build.sh --check >/dev/null 2>&1 ||
 		step "Building Jaeger for the tests (about five CPU minutes, then cached)" bash test/jaeger/build.sh
 fi

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
 import { KAFKA } from "./kafka/protocol.ts";
+import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
@@ -120,6 +121,33 @@ const mqtt: Writer = {
     Number(/^reason_(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 0xbf) - 0xc0,
 };
 
+function little32(value: number): string {
+  return [...text32(value)].reverse().join("");
+}
+
+/** An OP_MSG of one document: an int32 that is named by the command or the error, and a padding. */
+function mongodbMessage(ids: string, name: string, value: number, padding: number): string {
+  const pad = bait(padding);
+  const text = `\x02pad\0${little32(pad.length + 1)}${pad}\0`;
+  const elements = `\x10${name}\0${little32(value)}${text}`;
+  const body = `\0\0\0\0\0${little32(elements.length + 5)}${elements}\0`;
+  return `${little32(body.length + 16)}${ids}${little32(2013)}${body}`;
+}
+
+const mongodb: Writer = {
+  protocol: MONGODB,
+  opening: [],
+  ids: 2 ** 31,
+  inOrder: false,
+  request: (id, number, padding) =>
+    mongodbMessage(`${little32(id + 1)}\0\0\0\0`, `c${number}`, 1, padding),
+  response: (id, number, padding) =>
+    mongodbMessage(`\x01\0\0\0${little32(id + 1)}`, "code", 1000 + number, padding),
+  requestNumber: (attributes) =>
+    Number(/^c(\d+)$/.exec(String(attributes["db.operation.name"]))?.[1] ?? -1),
+  responseNumber: (attributes) => Number(attributes["db.response.status_code"] ?? 999) - 1000,
+};
+
 interface Step {
   /** Answer the oldest but so many, or ask. */
   readonly answer: number | undefined;
@@ -199,7 +227,7 @@ function assertPaired(writer: Writer, observed: Observed): number {
   return paired;
 }
 
-for (const writer of [toy(false), toy(true), kafka, mqtt, nats]) {
+for (const writer of [toy(false), toy(true), kafka, mqtt, nats, mongodb]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (script: readonly Step[], where: readonly number[]): void => {

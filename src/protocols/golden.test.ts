@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
 import { MEMCACHED } from "./memcached/protocol.ts";
+import { MONGODB } from "./mongodb/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
@@ -18,7 +19,7 @@ const goldenSchema = z.strictObject({
   statements: z.array(z.string()),
 });
 
-for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED]) {
+for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED, MONGODB]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

@@ -5,6 +5,7 @@ import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
 import { MEMCACHED } from "./memcached/protocol.ts";
+import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
@@ -19,6 +20,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   POSTGRESQL,
   MYSQL,
   MEMCACHED,
+  MONGODB,
   KAFKA,
   NATS,
   MQTT,

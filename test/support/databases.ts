@@ -109,6 +109,17 @@ export async function startMariadb(): Promise<DatabaseServer> {
   return server;
 }
 
+/** A server of MongoDB's wire protocol in Java, see test/mongodb. */
+export async function startMongodb(): Promise<DatabaseServer> {
+  const folder = join(import.meta.dirname, "..", "mongodb");
+  const jars = execFileSync(join(folder, "build.sh"), { encoding: "utf8" }).trim();
+  return await startServer(makeFolder("mongodb"), (port) => ({
+    command: "java",
+    args: ["-Xmx128m", "-cp", `${jars}/*`, join(folder, "Server.java"), String(port)],
+    readyTimeoutMs: 40_000,
+  }));
+}
+
 /** A script of test/apps that waits for its signal, works, and says `done`. */
 export async function startSession(
   script: string,
