@@ -30,7 +30,9 @@ static __always_inline void capture(const struct call *call, const struct buffer
 			take_verdict(state);
 		if (!is_followed(state) && state->protocol != WIRE_PROTOCOL_UNDETERMINED) {
 			state->generation = call->count->announce_generation;
-			call->count->dropped[DROP_UNCLASSIFIED]++;
+			call->count->dropped[state->protocol == WIRE_PROTOCOL_TLS ?
+						     DROP_ENCRYPTED :
+						     DROP_UNCLASSIFIED]++;
 			return;
 		}
 		if (state->protocol == WIRE_PROTOCOL_FOLLOWED)

@@ -16,6 +16,8 @@ import type { ConnectionRecord } from "./decode.ts";
 /** Ended exchanges that are remembered for reads that name them late. */
 const ENDED_MAX = 4;
 
+const UPGRADE_LOOKS = 8;
+
 /** What a connection tells its owner; the exchange is one of this connection's. */
 export interface ConnectionEvents {
   begin(connection: Connection, exchange: Exchange): void;
@@ -45,6 +47,10 @@ export class Connection implements ExchangeEvents {
   protocol: Protocol | undefined;
   /** To be looked at after each record: its protocol is not decided. */
   needsLook = false;
+  /** From here on it speaks something else. */
+  isUpgraded = false;
+  /** Records after an upgrade that are still looked at: do they start TLS? */
+  upgradeLooks: number = UPGRADE_LOOKS;
   /** What the kernel took it for is wrong. */
   isMisjudged = false;
   /** The record that its parser is being given, when that is not the one at the cursor. */
@@ -148,6 +154,10 @@ export class Connection implements ExchangeEvents {
     // Detection has its own doubts.
     if (this.#doubt.isWrong && this.detecting === undefined) {
       this.isMisjudged = true;
+      this.needsLook = true;
+    }
+    if (reason === "after_upgrade" && this.upgradeLooks > 0) {
+      this.isUpgraded = true;
       this.needsLook = true;
     }
     this.#events.lost(reason);

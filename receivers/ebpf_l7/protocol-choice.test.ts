@@ -7,6 +7,7 @@ import {
   WIRE_PROTOCOL_FOLLOWED,
   WIRE_PROTOCOL_HTTP1,
   WIRE_PROTOCOL_IGNORED,
+  WIRE_PROTOCOL_POSTGRESQL,
   WIRE_PROTOCOL_REDIS,
   WIRE_PROTOCOL_TLS,
   WIRE_PROTOCOL_UNDETERMINED,
@@ -66,6 +67,21 @@ test("a guess that user space withdraws is told as well", () => {
   ]);
   bench.choice.keepUp();
   assert.equal(bench.announced, 1);
+});
+
+test("TLS after a request for it is told to the kernel, once", async () => {
+  const bench = new RingBench();
+  bench.connection(1, START, WIRE_PROTOCOL_POSTGRESQL);
+  const hello = `\x16\x03\x01\x00\x60\x01${"h".repeat(95)}`;
+  bench.data(1, DATA_SEND, 0, "\0\0\0\x08\x04\xd2\x16\x2f");
+  bench.data(1, 0, 0, "S");
+  bench.data(1, DATA_SEND, 8, hello);
+  bench.data(1, DATA_SEND, 8 + hello.length, hello);
+  assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_TLS]]);
+  bench.choice.keepUp();
+  assert.equal(bench.announced, 1);
+  const label = 'connections_opaque{reason="tls",service="s"}';
+  assert.equal(await bench.telemetry.value(`backstitch_ebpf_l7_${label}`), 1);
 });
 
 test("a verdict is told again when the connection is announced again", () => {

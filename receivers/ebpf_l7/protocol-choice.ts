@@ -7,6 +7,7 @@ import {
 } from "../../bpf/generated/wire.ts";
 import type { ConnectionParser, ParserOptions, Protocol } from "../../src/model/protocol.ts";
 import { createDetectingParser, type DetectingParser } from "../../src/protocols/detection.ts";
+import { detectTls } from "../../src/protocols/tls-bytes.ts";
 import type { Account } from "./account.ts";
 import { CallKeeper } from "./call-keeper.ts";
 import type { Connection } from "./connection.ts";
@@ -36,6 +37,9 @@ export interface ProtocolChoiceOptions {
 /** A verdict that the kernel has not taken after so long is told again. */
 const REPEAT_AFTER_NS = 1e9;
 
+/** Calls of `keepUp` between two announcements: they concern all connections. */
+const ANNOUNCE_EVERY = 10;
+
 /**
  * Which parser a connection gets: what the user fixed, what the kernel recognised, or one that
  * detects; and what the kernel is told when that is decided.
@@ -43,6 +47,7 @@ const REPEAT_AFTER_NS = 1e9;
 export class ProtocolChoice {
   readonly #options: ProtocolChoiceOptions;
   #isMindChanged = false;
+  #sinceAnnounced: number = ANNOUNCE_EVERY;
 
   constructor(options: ProtocolChoiceOptions) {
     this.#options = options;
@@ -79,6 +84,10 @@ export class ProtocolChoice {
 
   /** After each record while `needsLook`: has something been decided? */
   look(connection: Connection): void {
+    if (connection.isUpgraded) {
+      this.#lookForTls(connection);
+      return;
+    }
     if (connection.isMisjudged && connection.detecting === undefined) {
       // Its parser finds no message in it; the next record is the first of detection.
       connection.giveUpOpen("malformed");
@@ -92,6 +101,21 @@ export class ProtocolChoice {
     if (wire === connection.toldWire && detecting.protocol === connection.protocol) return;
     if (!connection.record.isDatagram) this.#count(connection, detecting);
     this.tell(connection);
+  }
+
+  /** What follows a request for TLS (PostgreSQL, MySQL and others have one) need not be captured. */
+  #lookForTls(connection: Connection): void {
+    const { cursor, verdicts } = this.#options;
+    const { bytes, start, captured } = cursor;
+    connection.needsLook = --connection.upgradeLooks > 0;
+    if (captured === 0 || detectTls(bytes, start, start + captured) !== "yes") return;
+    connection.upgradeLooks = 0;
+    connection.needsLook = false;
+    connection.toldWire = WIRE_PROTOCOL_TLS;
+    connection.toldNs = cursor.timeNs;
+    this.countOpaque(connection.record.pid);
+    this.#isMindChanged = true;
+    verdicts.decide(connection.record.socket, connection.record.localStart, WIRE_PROTOCOL_TLS);
   }
 
   /** Tells the kernel (again), where it waits for the verdict or has been told. */
@@ -122,8 +146,10 @@ export class ProtocolChoice {
 
   /** Once a second. */
   keepUp(): void {
-    if (!this.#isMindChanged) return;
+    this.#sinceAnnounced++;
+    if (!this.#isMindChanged || this.#sinceAnnounced < ANNOUNCE_EVERY) return;
     this.#isMindChanged = false;
+    this.#sinceAnnounced = 0;
     this.#options.verdicts.announceAgain();
   }
 
