@@ -138,7 +138,7 @@ export class Stitcher {
     this.inference?.turn(nowMs);
     let count = 0;
     for (let row = deadlines.due(LIST_SHORT, nowMs); row !== 0; ) {
-      if (count++ % WARM_ROWS === 0) this.#warmer.rows(LIST_SHORT);
+      if (count++ % WARM_ROWS === 0) this.#warmer.waiting(LIST_SHORT);
       this.#shortOver(row);
       this.#drain();
       row = deadlines.due(LIST_SHORT, nowMs);
@@ -162,7 +162,7 @@ export class Stitcher {
       const isFull = deadlines.count(LIST_REMEMBERED) > this.#limits.rememberedMax;
       const row = isFull ? deadlines.first(LIST_REMEMBERED) : deadlines.due(LIST_REMEMBERED, nowMs);
       if (row === 0) break;
-      if (count % WARM_ROWS === 0) this.#warmer.rows(LIST_REMEMBERED);
+      if (count % WARM_ROWS === 0) this.#warmer.forgotten(LIST_REMEMBERED);
       this.#settler.forget(row);
     }
     this.#drain();

@@ -9,6 +9,7 @@ export const WARM_ROWS = 32;
 /** Touches what work on several spans will need, so that their memory comes together: see `Nodes.warm`. */
 export class Warmer {
   readonly #tables: Tables;
+  readonly #parents: Int32Array = new Int32Array(WARM_ROWS);
   /** Of no meaning: what is read only to have it in the cache must go somewhere. */
   warmed = 0;
 
@@ -28,15 +29,29 @@ export class Warmer {
     this.warmed = sum;
   }
 
-  /** For the next rows of a list, and the ids that they wait for. */
-  rows(list: number): void {
+  /** For the next rows of a list that are to go on without what they wait for. */
+  waiting(list: number): void {
+    const { nodes, deadlines } = this.#tables;
+    const parents = this.#parents;
+    let sum = 0;
+    // Short loops, each over what the last one fetched: more of it is under way at once.
+    for (let i = 0; i < WARM_ROWS; i++) parents[i] = nodes.parent[deadlines.ahead(list, i)] ?? 0;
+    for (let i = 0; i < WARM_ROWS; i++) sum ^= nodes.idLow[parents[i] ?? 0] ?? 0;
+    for (let i = 0; i < WARM_ROWS; i++) {
+      const parent = parents[i] ?? 0;
+      sum ^= nodes.warm(nodes.idLow[parent] ?? 0, nodes.idHigh[parent] ?? 0);
+    }
+    this.warmed = sum;
+  }
+
+  /** For the next rows of a list that are to be forgotten. */
+  forgotten(list: number): void {
     const { nodes, deadlines, traces } = this.#tables;
     let sum = 0;
+    for (let i = 0; i < WARM_ROWS; i++) sum ^= nodes.idLow[deadlines.ahead(list, i)] ?? 0;
     for (let i = 0; i < WARM_ROWS; i++) {
       const row = deadlines.ahead(list, i);
-      const parent = nodes.parent[row] ?? 0;
       sum ^= nodes.warm(nodes.idLow[row] ?? 0, nodes.idHigh[row] ?? 0);
-      sum ^= nodes.warm(nodes.idLow[parent] ?? 0, nodes.idHigh[parent] ?? 0);
       sum ^= traces.spans(nodes.trace[row] ?? 0);
     }
     this.warmed = sum;
