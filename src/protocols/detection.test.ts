@@ -264,6 +264,26 @@ describe("detection among protocols that look alike", () => {
     assert.equal(alone.name, "one", "the registry's order, when nothing more comes");
   });
 
+  it("takes one of two equals before it loses what waits", () => {
+    const seen: number[] = [];
+    const one = fake("one", {
+      detect: () => "yes",
+      createParser: () => ({
+        idle: true,
+        data: (record) => void seen.push(record.position),
+        close: () => undefined,
+      }),
+    });
+    const detected = new Detected({ protocols: [one, fake("two", { detect: () => "yes" })] });
+    for (let index = 0; index < 40; index++) detected.feed(RECEIVED, "x");
+    assert.equal(detected.name, "one");
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 40 }, (_, index) => index),
+    );
+    assert.deepEqual(detected.observed.losses, []);
+  });
+
   it("withdraws a guess whose parser finds no message in it, and tries without it", () => {
     const wrong = fake("wrong", {
       detect: () => "yes",

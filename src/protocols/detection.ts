@@ -175,21 +175,21 @@ class Detector implements DetectingParser, ExchangeEvents {
   }
 
   #look(record: DataRecord): void {
-    this.#hold(record);
     if (record.captured > 0 && this.#tally?.add(record) === true) this.#tries++;
-    this.#decide(false);
-    if (this.verdict === "undecided" && this.#tries >= TRIES_MAX) this.#giveUp("unknown");
-  }
-
-  #hold(record: DataRecord): void {
-    const held = this.#held;
-    held.push(this.#options.keeper.copy(record));
+    this.#held.push(this.#options.keeper.copy(record));
     this.#heldBytes += record.captured;
-    while (held.length > HELD_RECORDS_MAX || this.#heldBytes > HELD_BYTES_MAX) {
-      if (held.length === 1) return;
-      this.#heldBytes -= held.shift()?.captured ?? 0;
+    // Better one of two equals than to lose what waits.
+    this.#decide(this.#isHoldFull);
+    if (this.verdict !== "undecided") return;
+    if (this.#tries >= TRIES_MAX) this.#giveUp("unknown");
+    while (this.#isHoldFull && this.#held.length > 1) {
+      this.#heldBytes -= this.#held.shift()?.captured ?? 0;
       this.#options.events.lost("unknown_protocol");
     }
+  }
+
+  get #isHoldFull(): boolean {
+    return this.#held.length > HELD_RECORDS_MAX || this.#heldBytes > HELD_BYTES_MAX;
   }
 
   #decide(isFinal: boolean): void {
