@@ -67,7 +67,6 @@ const STATUS_NAMES: readonly string[] = [
   "UNAUTHENTICATED",
 ];
 
-export const GRPC_CANCELLED = 1;
 export const GRPC_DEADLINE_EXCEEDED = 4;
 const GRPC_UNKNOWN = 2;
 const GRPC_PERMISSION_DENIED = 7;

@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type {
-  ConnectionParser,
-  DataRecord,
-  ExchangeEvents,
-  LossReason,
-} from "../../model/protocol.ts";
+import type { DataRecord, ExchangeEvents, LossReason } from "../../model/protocol.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import { grpcWebStatus, hasMessages } from "../http/rpc.ts";
 import { BODY_CHUNKED, BODY_LENGTH, BODY_NONE, BODY_UNKNOWN, BODY_UNTIL_CLOSE } from "./body.ts";
@@ -19,24 +14,14 @@ import {
 } from "./framing.ts";
 import { Half } from "./half.ts";
 import { LENGTH_ABSENT, MALFORMED, NEED_MORE } from "./head.ts";
+import { DRAIN, IGNORE, SEEK, TRACK, TUNNEL } from "./modes.ts";
 import { ExchangeQueue } from "./queue.ts";
 import type { Http1Shared } from "./shared.ts";
-import { successorOf, UPGRADE_H2C, UPGRADE_OTHER, upgradeOf } from "./upgrade.ts";
-
-/** Waits for a request whose predecessors are certainly answered. */
-export const SEEK = 0;
-/** Both directions are followed. */
-export const TRACK = 1;
-/** Requests can no longer be delimited; those that are open still get their responses. */
-export const DRAIN = 2;
-/** The connection speaks something else now. */
-export const TUNNEL = 3;
-/** Lost on a connection that pipelines: no later moment proves that nothing is outstanding. */
-export const IGNORE = 4;
+import { TAIL_BYTES, tailBytes } from "./tail.ts";
+import { Handover } from "./upgrade.ts";
 
 const CR = 13;
 const LF = 10;
-const TAIL_BYTES = 8;
 
 /**
  * Follows the messages of both directions and pairs them, as long as every byte is accounted for.
@@ -48,6 +33,7 @@ export class MessageFollower {
   readonly received: Half = new Half();
   readonly sent: Half = new Half();
   readonly queue: ExchangeQueue = new ExchangeQueue();
+  readonly handover: Handover;
   mode: number = SEEK;
   /** Meaningful outside SEEK, or once `roleKnown`. */
   request: Half = this.received;
@@ -74,9 +60,6 @@ export class MessageFollower {
   #probation = false;
   /** Stream position of index 0 of the bytes being read. */
   #base = 0;
-  /** A 101 to a protocol that is followed; its exchange is open. */
-  #response101: { readonly upgrade: number; readonly exchange: HttpExchange } | undefined =
-    undefined;
   /** Stream position after the last head that was read. */
   headEnd = 0;
   /** The bytes being counted were in no record: when they moved is not known. */
@@ -85,6 +68,7 @@ export class MessageFollower {
   constructor(shared: Http1Shared, events: ExchangeEvents) {
     this.#shared = shared;
     this.#events = events;
+    this.handover = new Handover(events, (exchange) => this.#handOut(exchange));
   }
 
   /** Follows from a request's first byte at `position`. `first`: nothing was sent before it. */
@@ -337,31 +321,11 @@ export class MessageFollower {
   }
 
   #tunnel(exchange: HttpExchange, head: Uint8Array): void {
-    const upgrade = exchange.status === 101 ? upgradeOf(this.#shared.head, head) : UPGRADE_OTHER;
     exchange.endNs = exchange.lastResponseNs;
-    this.#response101 = upgrade === UPGRADE_OTHER ? undefined : { upgrade, exchange };
-    if (upgrade === UPGRADE_OTHER) this.#finish(exchange);
-    else this.queue.shift();
+    if (this.handover.offer(exchange, this.#shared.head, head)) this.queue.shift();
+    else this.#finish(exchange);
     this.abandonAll("after_upgrade");
     this.mode = TUNNEL;
-  }
-
-  /**
-   * After a 101: what follows the connection from here on, `request` being the stream position of
-   * the client's next byte. Undefined for what nobody here understands.
-   */
-  takeSuccessor(request: number): ConnectionParser | undefined {
-    const upgraded = this.#response101;
-    if (upgraded === undefined) return undefined;
-    this.#response101 = undefined;
-    const { upgrade, exchange } = upgraded;
-    const beginnings = { request, response: this.headEnd };
-    const successor = successorOf(upgrade, exchange, this.#events, beginnings);
-    if (upgrade === UPGRADE_H2C) {
-      exchange.status = 0;
-      exchange.responseStartNs = 0;
-    } else this.#handOut(exchange);
-    return successor;
   }
 
   #endBody(half: Half): void {
@@ -526,14 +490,4 @@ export class MessageFollower {
     this.#unbounded = undefined;
     this.#probation = false;
   }
-}
-
-/** How many of the call's last bytes are worth reading: they may hold the end of a chunked body. */
-function tailBytes(record: DataRecord, rest: number, kind: number): number {
-  if (record.tailStart < 0 || (kind !== BODY_CHUNKED && kind !== BODY_UNKNOWN)) return 0;
-  const count = Math.min(rest, TAIL_BYTES);
-  const end = record.tailStart + TAIL_BYTES;
-  // All zero is how a tail that could not be read arrives.
-  for (let at = end - count; at < end; at++) if (record.bytes[at] !== 0) return count;
-  return 0;
 }

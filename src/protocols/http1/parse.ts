@@ -9,8 +9,9 @@ import type {
 import { RECEIVED, SENT } from "../../model/protocol.ts";
 import { RecordCopy } from "../record-copy.ts";
 import { detectRequest, detectResponse } from "./detect.ts";
-import { DRAIN, IGNORE, MessageFollower, SEEK, TRACK, TUNNEL } from "./follow.ts";
+import { MessageFollower } from "./follow.ts";
 import type { Half } from "./half.ts";
+import { DRAIN, IGNORE, SEEK, TRACK, TUNNEL } from "./modes.ts";
 import type { Http1Shared } from "./shared.ts";
 import { RecordRest } from "./upgrade.ts";
 
@@ -77,7 +78,8 @@ export class Http1Connection implements ConnectionParser {
   /** The first bytes of the other protocol may be in the record that ends this one. */
   #handOver(half: Half, record: DataRecord): void {
     const messages = this.#messages;
-    this.#successor = messages.takeSuccessor(messages.request.expected);
+    const beginnings = { request: messages.request.expected, response: messages.headEnd };
+    this.#successor = messages.handover.take(beginnings);
     if (this.#successor === undefined || half !== messages.response) return;
     if (messages.headEnd >= record.position + record.length) return;
     this.#successor.data(new RecordRest(record, messages.headEnd));

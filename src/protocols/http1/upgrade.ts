@@ -7,15 +7,15 @@ import { http2Shared } from "../http2/shared.ts";
 import { type Beginnings, WebSocketConnection } from "../websocket/connection.ts";
 import type { Head } from "./head.ts";
 
-export const UPGRADE_OTHER = 0;
-export const UPGRADE_WEBSOCKET = 1;
+const UPGRADE_OTHER = 0;
+const UPGRADE_WEBSOCKET = 1;
 /** HTTP/2 in clear text: the request that asked for it is answered on stream 1. */
-export const UPGRADE_H2C = 2;
+const UPGRADE_H2C = 2;
 
 const VALUE_BYTES_MAX = 16;
 
 /** What a 101's Upgrade field says. `bytes` are those that `head` parsed. */
-export function upgradeOf(head: Head, bytes: Uint8Array): number {
+function upgradeOf(head: Head, bytes: Uint8Array): number {
   const { notes, notesEnd } = head;
   for (let at = 0; at < notesEnd; at += 3) {
     if (notes[at] !== FIELD_UPGRADE) continue;
@@ -28,17 +28,44 @@ export function upgradeOf(head: Head, bytes: Uint8Array): number {
   return UPGRADE_OTHER;
 }
 
-/** What follows the connection from here on. For HTTP/2 `exchange` is open and goes with it. */
-export function successorOf(
-  upgrade: number,
-  exchange: HttpExchange,
-  events: ExchangeEvents,
-  beginnings: Beginnings,
-): ConnectionParser {
-  if (upgrade === UPGRADE_WEBSOCKET) return new WebSocketConnection(events, exchange, beginnings);
-  const connection = new Http2Connection(http2Shared(exchange.shared.options), events);
-  connection.upgraded(exchange, beginnings.request, beginnings.response);
-  return connection;
+/** A connection that goes on in another protocol. */
+export class Handover {
+  readonly #events: ExchangeEvents;
+  readonly #handOut: (exchange: HttpExchange) => void;
+  #upgrade = UPGRADE_OTHER;
+  #exchange: HttpExchange | undefined = undefined;
+
+  /** `handOut` ends an exchange that is complete. */
+  constructor(events: ExchangeEvents, handOut: (exchange: HttpExchange) => void) {
+    this.#events = events;
+    this.#handOut = handOut;
+  }
+
+  /** Is it an upgrade to something that is followed? Then the exchange stays open. */
+  offer(exchange: HttpExchange, head: Head, bytes: Uint8Array): boolean {
+    if (exchange.status !== 101) return false;
+    this.#upgrade = upgradeOf(head, bytes);
+    if (this.#upgrade !== UPGRADE_OTHER) this.#exchange = exchange;
+    return this.#exchange !== undefined;
+  }
+
+  /** What follows the connection from here on; undefined if nothing was offered. */
+  take(beginnings: Beginnings): ConnectionParser | undefined {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return undefined;
+    this.#exchange = undefined;
+    if (this.#upgrade === UPGRADE_WEBSOCKET) {
+      const session = new WebSocketConnection(this.#events, exchange, beginnings);
+      this.#handOut(exchange);
+      return session;
+    }
+    // The answer is still to come, on stream 1.
+    exchange.status = 0;
+    exchange.responseStartNs = 0;
+    const connection = new Http2Connection(http2Shared(exchange.shared.options), this.#events);
+    connection.upgraded(exchange, beginnings.request, beginnings.response);
+    return connection;
+  }
 }
 
 /** The part of a record from `position` on. */
