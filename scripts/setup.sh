@@ -83,7 +83,7 @@ if [ "$purpose" = test ]; then
 	need mosquitto_pub mosquitto-clients
 	need rabbitmq-server rabbitmq-server
 	need /usr/lib/python3/dist-packages/pika python3-pika
-	need /usr/lib/python3/dist-packages/paho python3-paho-mqtt
+	need /usr/lib/python3/dist-packages/proton python3-qpid-proton
 	need mvn maven
 	need javac default-jdk-headless
 	need /usr/lib/postgresql postgresql

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
+import { AMQP10 } from "./amqp10/protocol.ts";
 import { AMQP091 } from "./amqp091/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
 import { messagingLine } from "./messaging-testing.ts";
@@ -19,7 +20,7 @@ const goldenSchema = z.strictObject({
   spans: z.array(z.string()),
 });
 
-for (const protocol of [AMQP091, KAFKA, MQTT, NATS]) {
+for (const protocol of [AMQP091, AMQP10, KAFKA, MQTT, NATS]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Protocol } from "../model/protocol.ts";
+import { AMQP10 } from "./amqp10/protocol.ts";
 import { AMQP091 } from "./amqp091/protocol.ts";
 import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
@@ -25,6 +26,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   NATS,
   MQTT,
   AMQP091,
+  AMQP10,
 ];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();
