@@ -16,6 +16,7 @@ import { factory as spanStitchProcessor } from "../processors/span_stitch/factor
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
+import { factory as replayReceiver } from "../receivers/replay/factory.ts";
 import type { Factory } from "./component/component.ts";
 
 /** Every component of this build, one line each: the only file outside its folder that a new one edits. */
@@ -23,6 +24,7 @@ export const FACTORIES: readonly Factory[] = [
   ebpfL7Receiver,
   otlpReceiver,
   pcapReceiver,
+  replayReceiver,
   memoryLimiterProcessor,
   attributesProcessor,
   resourceProcessor,

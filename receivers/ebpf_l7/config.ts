@@ -15,6 +15,24 @@ function headerNames(which: string): z.ZodType<string[], unknown> {
     .describe(`Headers of ${which} to record as attributes; values leave the host as they are.`);
 }
 
+/** Writes what a run reads to a file, for the receiver `replay`. */
+export interface RecordConfig {
+  readonly path: string;
+  readonly max_size: number;
+  readonly redact: boolean;
+}
+
+const recordSchema = z.strictObject({
+  path: z.string().default("").describe("File to write the records to; none without it."),
+  max_size: byteSize({ min: 64 * KIB })
+    .default(64 * MIB)
+    .describe("Where recording stops, bytes."),
+  redact: z
+    .boolean()
+    .default(true)
+    .describe("Leave payload out but for what framing needs (HTTP/1 and Redis)."),
+});
+
 export interface EbpfL7Config {
   readonly discovery: string;
   readonly hooks: "auto" | "sock" | "syscalls";
@@ -32,6 +50,7 @@ export interface EbpfL7Config {
   readonly raw_statements: boolean;
   readonly metrics_interval: number;
   readonly protocols: ProtocolRules;
+  readonly record: RecordConfig;
 }
 
 export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
@@ -92,4 +111,5 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .default(10_000)
     .describe("How often duration histograms are sent in a metrics pipeline."),
   protocols: protocolRules.prefault({}),
+  record: recordSchema.prefault({}),
 });

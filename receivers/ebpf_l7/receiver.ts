@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { OnRecord } from "libbpf-ts";
 import { type Observable, Subject, type Subscription } from "rxjs";
 import type { Extension, Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
@@ -8,7 +9,6 @@ import type {
   SelectedProcess,
   SelectionChange,
 } from "../../src/model/process.ts";
-import type { ParserOptions } from "../../src/model/protocol.ts";
 import { protocolByWire } from "../../src/protocols/registry.ts";
 import { DurationMetrics } from "../../src/spans/duration-metrics.ts";
 import { EpochClock } from "../../src/spans/epoch-clock.ts";
@@ -24,8 +24,10 @@ import { isEventLoop } from "./event-loop.ts";
 import { SignalOutput } from "./exchange-output.ts";
 import { ExchangeTracker } from "./exchange-tracker.ts";
 import { BpfCapture, type CaptureSource } from "./kernel-side.ts";
+import { boundedService, perService } from "./parser-options.ts";
 import { ProtocolChoice } from "./protocol-choice.ts";
 import { RecordReader } from "./record-reader.ts";
+import { Recorder } from "./recorder.ts";
 import { ShedControl } from "./shed-control.ts";
 
 const UPKEEP_INTERVAL_MS = 1000;
@@ -136,6 +138,8 @@ class Running {
   readonly #changes: Subscription;
   /** Processes that ended since the last collection of metrics. */
   readonly #deselected = new Set<SelectedProcess>();
+  readonly #recorder: Recorder | undefined;
+  readonly #onRecord: OnRecord;
   #offsetNs = measureOffset(SYSTEM_CLOCKS);
   #oldestAgeMs = 0;
   #isDemanded = false;
@@ -144,6 +148,7 @@ class Running {
   constructor(options: RunningOptions) {
     const { settings, config, source, selection } = options;
     this.#options = options;
+    this.#recorder = this.#startRecorder();
     this.#account = new Account(settings.telemetry);
     this.#clock = new EpochClock(this.#offsetNs);
     this.#batcher = new ResourceBatcher({ version: settings.buildInfo.version });
@@ -190,9 +195,10 @@ class Running {
       },
       onFailure: (error) => this.#report(error),
     });
+    this.#onRecord = this.#listener();
     this.#loop = new DrainLoop({
       intervalMs: config.drain_interval,
-      drain: (recordsMax) => source.drain(this.#reader.onRecord, recordsMax),
+      drain: (recordsMax) => source.drain(this.#onRecord, recordsMax),
       flush: (isTurnOver) => this.#flush(isTurnOver),
       onTurn: () => this.#reader.startDrain(),
       onFailure: (error) => this.#report(error),
@@ -211,19 +217,50 @@ class Running {
     const { source } = this.#options;
     try {
       // What the kernel has written until now is still ours.
-      while (source.drain(this.#reader.onRecord, 1024) === 1024) this.#flush(false);
+      while (source.drain(this.#onRecord, 1024) === 1024) this.#flush(false);
       this.#reader.shutdown();
       this.#flush(true);
       this.#collect();
     } catch (error) {
       this.#report(error);
     } finally {
+      this.#recorder?.close();
       this.#account.close();
       source.close();
     }
   }
 
+  /** A record is written down before anything is made of it. */
+  #listener(): OnRecord {
+    const recorder = this.#recorder;
+    const { onRecord } = this.#reader;
+    if (recorder === undefined) return onRecord;
+    return (offset) => {
+      recorder.add(offset);
+      onRecord(offset);
+    };
+  }
+
+  #startRecorder(): Recorder | undefined {
+    const { settings, config, source, selection } = this.#options;
+    if (config.record.path === "") return undefined;
+    try {
+      return new Recorder({
+        config,
+        selection,
+        memory: source.memory,
+        offsetNs: this.#offsetNs,
+        version: settings.buildInfo.version,
+        logger: settings.telemetry.logger,
+      });
+    } catch (error) {
+      source.close();
+      throw error;
+    }
+  }
+
   #onChange({ kind, process: changed }: SelectionChange): void {
+    if (kind === "selected") this.#recorder?.process(changed);
     if (kind === "selected" && isEventLoop(changed)) this.#options.source.watchSleeps();
     if (this.#metrics === undefined) return;
     if (kind === "deselected") this.#deselected.add(changed);
@@ -257,6 +294,7 @@ class Running {
     if (!isOffsetCurrent(SYSTEM_CLOCKS, this.#offsetNs)) {
       this.#offsetNs = measureOffset(SYSTEM_CLOCKS);
       this.#clock.set(this.#offsetNs);
+      this.#recorder?.clock(this.#offsetNs);
     }
     const ringFull = source.counts().dropped[RING_FULL] ?? 0;
     if (this.#isDemanded) {
@@ -310,49 +348,4 @@ class Running {
 /** `performance.now()` starts with the process; records carry the clock that it is based on. */
 function monotonicNowMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;
-}
-
-/** Services whose routes are bounded one by one; further ones share a bound. */
-const SERVICES_MAX = 1024;
-
-/** One object a service: what a parser learns about routes hangs on its options. */
-function perService(
-  config: EbpfL7Config,
-  selection: Pick<ProcessSelection, "process">,
-): (pid: number) => ParserOptions {
-  const made = new Map<string, ParserOptions>();
-  const serviceOf = boundedService(selection);
-  return (pid) => {
-    const name = serviceOf(pid);
-    let options = made.get(name);
-    if (options === undefined) {
-      options = parserOptions(config);
-      made.set(name, options);
-    }
-    return options;
-  };
-}
-
-/** Names of services; beyond the bound, none. */
-function boundedService(selection: Pick<ProcessSelection, "process">): (pid: number) => string {
-  const seen = new Set<string>([""]);
-  return (pid) => {
-    const name = selection.process(pid)?.serviceName ?? "";
-    if (seen.has(name)) return name;
-    if (seen.size >= SERVICES_MAX) return "";
-    seen.add(name);
-    return name;
-  };
-}
-
-function parserOptions(config: EbpfL7Config): ParserOptions {
-  return {
-    headBytesMax: config.head_bytes_max,
-    pipelinedMax: config.pipelined_max,
-    urlQuery: config.url_query,
-    requestHeaders: config.request_headers,
-    responseHeaders: config.response_headers,
-    routesMax: config.routes_max,
-    rawStatements: config.raw_statements,
-  };
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Observable, Subject, type Subscription } from "rxjs";
+import { type Observable, Subject } from "rxjs";
 import type { Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
 import { messageOf } from "../../src/component/errors.ts";
 import type { Batch, Signal } from "../../src/model/batch.ts";
 import type { ParserOptions } from "../../src/model/protocol.ts";
+import { DemandGate } from "../../src/pipeline/demand-gate.ts";
 import { DurationMetrics } from "../../src/spans/duration-metrics.ts";
 import { EpochClock } from "../../src/spans/epoch-clock.ts";
 import { ResourceBatcher } from "../../src/spans/resource-batcher.ts";
@@ -94,9 +95,7 @@ class Reading {
   readonly #output: SpanOutput;
   readonly #counts = createStreamCounts();
   readonly #dissector: Dissector;
-  readonly #demand: Subscription;
-  #isDemanded = false;
-  #onDemanded: (() => void) | undefined;
+  readonly #gate: DemandGate;
 
   constructor(options: ReadingOptions) {
     const { settings, config } = options;
@@ -134,7 +133,7 @@ class Reading {
     });
     const { fragments } = this.#dissector.decoder;
     this.#account.publish(this.#counts, fragments, () => this.#dissector.connections);
-    this.#demand = settings.demand.subscribe((isDemanded) => this.#onDemand(isDemanded));
+    this.#gate = new DemandGate(settings.demand, options.stopping);
   }
 
   async run(): Promise<void> {
@@ -148,7 +147,7 @@ class Reading {
       this.#dissector.end();
       this.#output.flush(this.#dissector.nowNs);
     } finally {
-      this.#demand.unsubscribe();
+      this.#gate.close();
     }
     const summary = this.#account.summary(this.#counts);
     logger.info(stopping.aborted ? "Reading was stopped" : "All captures are read", summary);
@@ -168,7 +167,7 @@ class Reading {
         if (reader === undefined) throw new CaptureFormatError("neither pcap nor pcapng");
         reader.push(piece);
         this.#output.flush();
-        await this.#turn();
+        await this.#gate.turn();
         if (stopping.aborted) return;
       }
       if (reader?.pendingBytes !== 0) this.#damaged(source.name, "it ends within a packet");
@@ -182,23 +181,6 @@ class Reading {
     this.#account.filesDamaged.add(1);
     const { logger } = this.#options.settings.telemetry;
     logger.warn("A capture is damaged or cut; it was read up to there", { path, error: what });
-  }
-
-  /** Others have a turn of the event loop; more is read when there is room. */
-  async #turn(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    const { stopping } = this.#options;
-    while (!this.#isDemanded && !stopping.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#onDemanded = resolve;
-        stopping.addEventListener("abort", () => resolve(), { once: true });
-      });
-    }
-  }
-
-  #onDemand(isDemanded: boolean): void {
-    this.#isDemanded = isDemanded;
-    if (isDemanded) this.#onDemanded?.();
   }
 
   #createOutput(): SpanOutput {

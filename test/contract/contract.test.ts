@@ -39,6 +39,8 @@ before(async () => {
   // A pcap header (microseconds, Ethernet) and no packet.
   const header = Uint32Array.of(0xa1b2c3d4, 0x00040002, 0, 0, 262_144, 1);
   writeFileSync(join(folder, "empty.pcap"), header);
+  // A recording without a block.
+  writeFileSync(join(folder, "empty.bsrec"), "BSREC\u0000\u0000\u0001");
   port = await freePort();
   deaf = createServer((socket) => {
     sockets.add(socket.resume());
@@ -68,6 +70,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{path: ${join(folder, "out.jsonl")}}`;
     case "pcap":
       return `{path: ${join(folder, "empty.pcap")}}`;
+    case "replay":
+      return `{path: ${join(folder, "empty.bsrec")}}`;
     case "health_check":
       return `{endpoint: "127.0.0.1:${toPort}"}`;
     case "attributes":
