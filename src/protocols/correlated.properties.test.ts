@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { CASSANDRA } from "./cassandra/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
 import { KAFKA } from "./kafka/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
+import { ROCKETMQ } from "./rocketmq/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 
 /** Whole conversations in which each request and each response says its number. */
@@ -148,6 +150,48 @@ const mongodb: Writer = {
   responseNumber: (attributes) => Number(attributes["db.response.status_code"] ?? 999) - 1000,
 };
 
+/** A request of version 4 is a query, a response an error. */
+function cassandraFrame(version: string, opcode: string, id: number, body: string): string {
+  return `${version}\0${text32(id).slice(2)}${opcode}${text32(body.length)}${body}`;
+}
+
+const cassandra: Writer = {
+  protocol: CASSANDRA,
+  opening: [],
+  ids: 4,
+  inOrder: false,
+  request: (id, number, padding) => {
+    const sql = `SELECT a FROM t${number} WHERE b = '${bait(padding)}'`;
+    return cassandraFrame("\x04", "\x07", id, `${text32(sql.length)}${sql}\0\x01\0`);
+  },
+  response: (id, number, padding) =>
+    cassandraFrame("\x84", "\0", id, `${text32(1000 + number)}\0\x04oops${bait(padding)}`),
+  requestNumber: (attributes) =>
+    Number(/^t(\d+)$/.exec(String(attributes["db.collection.name"]))?.[1] ?? -1),
+  responseNumber: (attributes) => Number(attributes["db.response.status_code"] ?? 999) - 1000,
+};
+
+/** Commands about the topic that the number names; codes that have no name. */
+const rocketmq: Writer = {
+  protocol: ROCKETMQ,
+  opening: [],
+  ids: 2 ** 31,
+  inOrder: false,
+  request: (opaque, number, padding) =>
+    rocketmqFrame({ code: 105, opaque, flag: 0, extFields: { topic: `n${number}` } }, padding),
+  response: (opaque, number, padding) =>
+    rocketmqFrame({ code: 1000 + number, opaque, flag: 1 }, padding),
+  requestNumber: (attributes) =>
+    Number(String(attributes["messaging.destination.name"] ?? "n-1").slice(1)),
+  responseNumber: (attributes) =>
+    Number(/^response_(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 999) - 1000,
+};
+
+function rocketmqFrame(command: Readonly<Record<string, unknown>>, padding: number): string {
+  const head = JSON.stringify(command);
+  return sized(text32(head.length) + head + bait(padding));
+}
+
 interface Step {
   /** Answer the oldest but so many, or ask. */
   readonly answer: number | undefined;
@@ -227,7 +271,7 @@ function assertPaired(writer: Writer, observed: Observed): number {
   return paired;
 }
 
-for (const writer of [toy(false), toy(true), kafka, mqtt, nats, mongodb]) {
+for (const writer of [toy(false), toy(true), kafka, mqtt, nats, rocketmq, mongodb, cassandra]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (script: readonly Step[], where: readonly number[]): void => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
+import { CASSANDRA } from "./cassandra/protocol.ts";
 import { MEMCACHED } from "./memcached/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
@@ -19,7 +20,7 @@ const goldenSchema = z.strictObject({
   statements: z.array(z.string()),
 });
 
-for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED, MONGODB]) {
+for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED, MONGODB, CASSANDRA]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

@@ -5,7 +5,12 @@ const NAMES_MAX = 256;
 
 /** Values by the names that a connection gave them; the oldest is forgotten at the bound. */
 export class Names<Key, Value> {
+  readonly #max: number;
   #values: Map<Key, Value> | undefined = undefined;
+
+  constructor(max: number = NAMES_MAX) {
+    this.#max = max;
+  }
 
   set(name: Key, value: Value | undefined): void {
     if (value === undefined) {
@@ -14,7 +19,7 @@ export class Names<Key, Value> {
     }
     this.#values ??= new Map();
     this.#values.delete(name);
-    if (this.#values.size >= NAMES_MAX) {
+    if (this.#values.size >= this.#max) {
       for (const oldest of this.#values.keys()) {
         this.#values.delete(oldest);
         break;

@@ -170,12 +170,13 @@ class Scanner {
     }
     const target = single && this.#targets === 1 ? unquoted(this.#firstTarget) : "";
     const operation = single ? this.#firstOperation : "";
-    const isDatabase = operation === "USE" || operation.endsWith(" DATABASE");
+    // CREATE and the like name other things than tables, too.
+    const isOther = operation.includes(" ") && !/ (?:TABLE|VIEW)$/.test(operation);
     return {
       text: this.#out,
       summary,
       operation,
-      collection: operation === "CALL" || isDatabase ? "" : target,
+      collection: /^(?:CALL|USE)$/.test(operation) || isOther ? "" : target,
       procedure: operation === "CALL" ? target : "",
       namespace: operation === "USE" ? target : "",
     };
