@@ -88,6 +88,7 @@ if [ "$purpose" = test ]; then
 	need javac default-jdk-headless
 	need /usr/lib/postgresql postgresql
 	need /usr/lib/python3/dist-packages/redis python3-redis
+	need /usr/lib/python3/dist-packages/grpc python3-grpcio
 	need /usr/lib/python3/dist-packages/psycopg2 python3-psycopg2
 	need /usr/lib/python3/dist-packages/psycopg python3-psycopg
 	need mariadbd mariadb-server
@@ -95,6 +96,7 @@ if [ "$purpose" = test ]; then
 	need memcached memcached
 	need /usr/lib/python3/dist-packages/pymemcache python3-pymemcache
 	need /usr/lib/python3/dist-packages/pymongo python3-pymongo
+	need /usr/lib/python3/dist-packages/cassandra python3-cassandra
 fi
 if [ ${#packages[@]} -gt 0 ]; then
 	has apt-get || fail "These programs are missing: ${packages[*]}." \
@@ -135,6 +137,8 @@ bash scripts/build-bpf.sh --check >/dev/null 2>&1 ||
 if [ "$purpose" = test ]; then
 	bash test/kafka/build.sh --check >/dev/null 2>&1 ||
 		step "Getting Kafka for the tests (45 MB, then cached)" bash test/kafka/build.sh
+	bash test/cassandra/build.sh --check >/dev/null 2>&1 ||
+		step "Getting Cassandra for the tests (66 MB, then cached)" bash test/cassandra/build.sh
 	bash test/mongodb/build.sh --check >/dev/null 2>&1 ||
 		step "Getting a MongoDB server for the tests (5 MB, then cached)" bash test/mongodb/build.sh
 	bash test/jaeger/build.sh --check >/dev/null 2>&1 ||

@@ -11,6 +11,7 @@ import { total } from "../support/own-metrics.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { type RunningProcess, startProcess } from "../support/process.ts";
 
+const PYTHON_APP = join(import.meta.dirname, "../apps/grpc-session.py");
 const NODE_APP = join(import.meta.dirname, "../apps/http2-session.mjs");
 const SERVICE = "grpc.testing.TestService/";
 
@@ -21,6 +22,15 @@ const CALLS = [
   ...[`${SERVICE}StreamingOutputCall OK 1 3`, `${SERVICE}StreamingInputCall OK 5 1`],
   ...[`${SERVICE}StreamingOutputCall DEADLINE_EXCEEDED 1 0`],
   ...[`${SERVICE}StreamingOutputCall CANCELLED 1 0`],
+  ...new Array<string>(100).fill(`${SERVICE}UnaryCall OK 1 1`),
+].sort();
+
+/** The script of test/apps/grpc-session.py. */
+const PYTHON_CALLS = [
+  ...new Array<string>(3).fill(`${SERVICE}EmptyCall OK 1 1`),
+  ...[`${SERVICE}UnaryCall OK 1 1`, `${SERVICE}Missing UNIMPLEMENTED 1 0`],
+  ...[`${SERVICE}StreamingOutputCall OK 1 3`],
+  `${SERVICE}StreamingOutputCall DEADLINE_EXCEEDED 1 0`,
   ...new Array<string>(100).fill(`${SERVICE}UnaryCall OK 1 1`),
 ].sort();
 
@@ -97,6 +107,30 @@ test("a gRPC client and server in Go: a span a call, 100 of them at once on one 
   }
   const metrics = await agent.metrics();
   assert.equal(total(metrics, "backstitch_ebpf_l7_exchanges_abandoned"), 0);
+});
+
+test("a gRPC client in Python, on gRPC's C core: a span a call", async () => {
+  const binary = await buildGo("grpc-go");
+  const [port = 0] = await freePorts(1);
+  const address = `127.0.0.1:${port}`;
+  await using server = await startProcess({
+    command: binary,
+    args: ["serve", address],
+    readyOutput: /listening/,
+  });
+  await using client = await startProcess({
+    command: "/usr/bin/python3",
+    args: [PYTHON_APP, address],
+    readyOutput: /waiting/,
+  });
+  await using agent = await startTestAgent({
+    targets: `[{pids: [${server.pid}], name: service}, {pids: [${client.pid}], name: app}]`,
+  });
+  await run(client);
+  const sides = sidesOf(await agent.spansWhen(2 * PYTHON_CALLS.length));
+  assert.deepEqual(sides.clients.map(callOf).sort(), PYTHON_CALLS);
+  assert.deepEqual(sides.servers.map(callOf).sort(), PYTHON_CALLS);
+  assertLinked(sides);
 });
 
 test("Node's HTTP/2: a span a request, 100 of them at once on one connection", async () => {

@@ -39,9 +39,13 @@ import type { Stream } from "./streams.ts";
 const TAIL_BYTES = 8;
 /** A response of which frames are missing is over when nothing of it was seen for so long. */
 const QUIET_NS = 1e9;
-/** How much sooner than its timeout, in parts of it and at all, a call's cancellation may be seen. */
-const TIMEOUT_PART = 0.02;
-const TIMEOUT_SLACK_NS = 1e6;
+/**
+ * A request is seen when it is written, a while after its timeout began to run: so much sooner may
+ * the cancellation be seen. In parts of the timeout, and at most by so much more.
+ */
+const TIMEOUT_PART = 0.05;
+const TIMEOUT_DELAY_PART = 0.25;
+const TIMEOUT_DELAY_MAX_NS = 10e6;
 /** New streams may be so far ahead of the last one seen, after a loss. */
 const STREAMS_AHEAD_MAX = 4096;
 
@@ -470,7 +474,8 @@ function startsWithPreface(
 function isTimeout(exchange: HttpExchange, nowNs: number): boolean {
   const { timeoutNs, startNs } = exchange;
   if (timeoutNs === 0) return false;
-  return nowNs - startNs >= timeoutNs * (1 - TIMEOUT_PART) - TIMEOUT_SLACK_NS;
+  const delayNs = Math.min(timeoutNs * TIMEOUT_DELAY_PART, TIMEOUT_DELAY_MAX_NS);
+  return nowNs - startNs >= timeoutNs * (1 - TIMEOUT_PART) - delayNs;
 }
 
 function sinkIsFinal(sink: HeadSink): boolean {

@@ -109,7 +109,7 @@ func one(client testpb.TestServiceClient) {
 	ctx := context.Background()
 	_, err := client.EmptyCall(ctx, &testpb.Empty{})
 	check(err)
-	_, err = client.UnaryCall(ctx, &testpb.SimpleRequest{ResponseSize: 5_000})
+	_, err = client.UnaryCall(ctx, &testpb.SimpleRequest{ResponseSize: 50_000})
 	check(err)
 	_, err = client.UnaryCall(ctx, &testpb.SimpleRequest{
 		ResponseStatus: &testpb.EchoStatus{Code: int32(codes.NotFound), Message: "a secret"},
@@ -139,7 +139,7 @@ func streams(client testpb.TestServiceClient) {
 	_, err = in.CloseAndRecv()
 	check(err)
 
-	short, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
 	out, err = client.StreamingOutputCall(short, &testpb.StreamingOutputCallRequest{})
 	check(err)
