@@ -28,7 +28,7 @@ import { AgentError, messageOf } from "../../src/component/errors.ts";
 import type { Logger } from "../../src/component/telemetry.ts";
 import type { ProcessSelection, SelectedProcess } from "../../src/model/process.ts";
 import type { EbpfL7Config } from "./config.ts";
-import { type RingMemory, readU64 } from "./decode.ts";
+import type { RingMemory } from "./decode.ts";
 import {
   BLOCK_CLOCK,
   BLOCK_END,
@@ -122,34 +122,33 @@ export class Recorder {
       if (process !== undefined) this.process(process);
     }
     const record = Buffer.from(bytes.subarray(offset, offset + size));
+    const body = this.#options.config.record.redact ? this.#redact(kind, record) : record;
+    if (body === undefined) return;
     this.#records++;
-    this.#block(
-      BLOCK_RECORD,
-      this.#options.config.record.redact ? this.#redact(kind, record) : record,
-    );
+    this.#block(BLOCK_RECORD, body);
   }
 
   close(): void {
     if (this.#file !== undefined) this.#end("closed");
   }
 
-  #redact(kind: number, record: Buffer): Uint8Array {
-    const words = new Uint32Array(record.buffer.slice(record.byteOffset, record.byteOffset + 72));
+  /** Undefined: a kind of which it is not known what it holds. */
+  #redact(kind: number, record: Buffer): Uint8Array | undefined {
     switch (kind) {
       case WIRE_CONNECTION: {
         const protocol = record.readUInt16LE(WIRE_CONNECTION_PROTOCOL);
-        this.#announced(readU64(words, WIRE_CONNECTION_SOCKET), protocol);
+        this.#announced(numberAt(record, WIRE_CONNECTION_SOCKET), protocol);
         return record;
       }
       case WIRE_DATA:
-        return this.#redactData(record, this.#connections.get(readU64(words, WIRE_DATA_SOCKET)));
+        return this.#redactData(record, this.#connections.get(numberAt(record, WIRE_DATA_SOCKET)));
       case WIRE_DATAGRAM:
         return withoutPayload(record, WIRE_PEER_BYTES);
       case WIRE_CLOSE:
-        this.#connections.delete(readU64(words, WIRE_CLOSE_SOCKET));
+        this.#connections.delete(numberAt(record, WIRE_CLOSE_SOCKET));
         return record;
       default:
-        return record;
+        return undefined;
     }
   }
 
@@ -182,7 +181,7 @@ export class Recorder {
     const direction = (record[WIRE_DATA_FLAGS] ?? 0) & DATA_SEND;
     const masker = connection?.maskers[direction];
     if (connection === undefined || masker === undefined) return withoutPayload(record, 0);
-    const position = Number(record.readBigUInt64LE(WIRE_DATA_POSITION));
+    const position = numberAt(record, WIRE_DATA_POSITION);
     const length = record.readUInt32LE(WIRE_DATA_LENGTH);
     const captured = record.readUInt16LE(WIRE_DATA_CAPTURED);
     const end = connection.ends[direction] ?? -1;
@@ -266,6 +265,10 @@ function replayable(config: EbpfL7Config): Partial<EbpfL7Config> {
     ...{ head_bytes_max, pipelined_max, max_connections, url_query, request_headers },
     ...{ response_headers, routes_max, raw_statements, protocols },
   };
+}
+
+function numberAt(record: Buffer, offset: number): number {
+  return Number(record.readBigUInt64LE(offset));
 }
 
 /** The record as if nothing of it had been captured; `behind`: bytes that follow the payload. */

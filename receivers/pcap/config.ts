@@ -58,8 +58,7 @@ const shape = z.strictObject({
     .describe("Captures to read, in this order; `*`, `?` and `**` as in a shell, `-` is stdin."),
   interface: z
     .string()
-    .regex(/^[^-]/, { error: "is not the name of an interface" })
-    .or(z.literal(""))
+    .regex(/^(?!-)/, { error: "is not the name of an interface" })
     .default("")
     .describe("Network interface to capture from, by the program tcpdump; read after the files."),
   filter: z.string().default("").describe("Filter of the live capture, as tcpdump has it."),
