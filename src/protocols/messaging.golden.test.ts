@@ -9,9 +9,10 @@ import { KAFKA } from "./kafka/protocol.ts";
 import { messagingLine } from "./messaging-testing.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
+import { ROCKETMQ } from "./rocketmq/protocol.ts";
 import { Conversation, TEST_OPTIONS } from "./testing.ts";
 
-/** Captures of the sessions in test/e2e: what the client did there is what is expected here. */
+/** Captures of the sessions in test/e2e, and frames by hand where there is no server: what the client did is what is expected. */
 const goldenSchema = z.strictObject({
   title: z.string(),
   records: z.array(z.strictObject({ from: z.enum(["client", "server"]), hex: z.string() })),
@@ -20,7 +21,7 @@ const goldenSchema = z.strictObject({
   spans: z.array(z.string()),
 });
 
-for (const protocol of [AMQP091, AMQP10, KAFKA, MQTT, NATS]) {
+for (const protocol of [AMQP091, AMQP10, KAFKA, MQTT, NATS, ROCKETMQ]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

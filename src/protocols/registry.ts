@@ -2,6 +2,7 @@
 import type { Protocol } from "../model/protocol.ts";
 import { AMQP10 } from "./amqp10/protocol.ts";
 import { AMQP091 } from "./amqp091/protocol.ts";
+import { CASSANDRA } from "./cassandra/protocol.ts";
 import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
@@ -12,6 +13,7 @@ import { MYSQL } from "./mysql/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
+import { ROCKETMQ } from "./rocketmq/protocol.ts";
 
 /** One line a protocol: the only file outside its folder that a new protocol edits. */
 export const PROTOCOLS: readonly Protocol[] = [
@@ -22,11 +24,13 @@ export const PROTOCOLS: readonly Protocol[] = [
   MYSQL,
   MEMCACHED,
   MONGODB,
+  CASSANDRA,
   KAFKA,
   NATS,
   MQTT,
   AMQP091,
   AMQP10,
+  ROCKETMQ,
 ];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();
