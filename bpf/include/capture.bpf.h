@@ -12,7 +12,7 @@
 #include "shedding.bpf.h"
 #include "syscall.bpf.h"
 
-static __always_inline void capture(const struct call *call, const struct buffers *buffers,
+static __always_inline void capture(struct call *call, const struct buffers *buffers,
 				    struct scratch *scratch, bool turned)
 {
 	struct socket_state *state = call->state;

@@ -288,7 +288,57 @@ static __always_inline __u32 fill_payload(struct scratch *scratch, const struct 
 	return captured;
 }
 
-static __always_inline bool write_data(const struct call *call, const struct buffers *buffers,
+/* Pieces of one call, and of one direction until it turns, in budgets of a message. */
+#define PIECES_MAX 8
+#define TURN_BUDGETS 16
+
+/*
+ * HTTP/2: frames of any number of streams are in one call, and a head that is missed costs the
+ * state of header compression. So the whole call is sent, in pieces that count as calls.
+ */
+static __always_inline bool write_pieces(struct call *call, const struct buffers *buffers,
+					 struct scratch *scratch)
+{
+	struct wire_data *record = &scratch->data;
+	__u64 base = buffers->base;
+	__u64 position = call->position;
+	__u32 whole = call->length;
+	__u32 left = whole;
+	bool written = true;
+
+	for (int piece = 0; piece < PIECES_MAX && left; piece++) {
+		__u32 length = left < CAPTURE_CALL_MAX ? left : CAPTURE_CALL_MAX;
+		__u32 captured = length;
+
+		call->length = piece == PIECES_MAX - 1 ? left : length;
+		fill_data(record, call);
+		if (call->direction == DIRECTION_SEND)
+			fill_trigger(record, call);
+		if (bpf_probe_read_user(scratch->payload, captured, (void *)base)) {
+			record->flags |= DATA_NO_PAYLOAD;
+			call->count->no_payload[NO_PAYLOAD_FAULT]++;
+			captured = 0;
+		}
+		record->captured = captured;
+		record->header.size = sizeof(*record) + captured;
+		if (bpf_ringbuf_output(&socket_messages, record, sizeof(*record) + captured,
+				       BPF_RB_NO_WAKEUP)) {
+			written = false;
+			break;
+		}
+		count_written(call, captured);
+		if (piece)
+			call->count->seen++;
+		call->position += call->length;
+		left -= call->length;
+		base += length;
+	}
+	call->position = position;
+	call->length = whole;
+	return written;
+}
+
+static __always_inline bool write_data(struct call *call, const struct buffers *buffers,
 				       struct scratch *scratch)
 {
 	struct wire_data *record = &scratch->data;
@@ -297,6 +347,10 @@ static __always_inline bool write_data(const struct call *call, const struct buf
 
 	if (buffers->kind == BUFFERS_ONE && share == call->length && share <= SMALL_PAYLOAD)
 		return write_small(call, buffers->base);
+	if (buffers->kind == BUFFERS_ONE && call->length > CAPTURE_CALL_MAX &&
+	    call->state->protocol == WIRE_PROTOCOL_HTTP2 &&
+	    call->state->budget_used < TURN_BUDGETS * capture_bytes_max)
+		return write_pieces(call, buffers, scratch);
 	if (buffers->kind == BUFFERS_VECTOR && !call->state->budget_used &&
 	    !(call->state->flags & SOCKET_MANY_BUFFERS)) {
 		int done = write_first_buffer(call, buffers, share);
