@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startTestAgent, type TestAgent } from "./agent.ts";
@@ -118,6 +118,50 @@ export async function startMongodb(): Promise<DatabaseServer> {
     args: ["-Xmx128m", "-cp", `${jars}/*`, join(folder, "Server.java"), String(port)],
     readyTimeoutMs: 40_000,
   }));
+}
+
+/** What Cassandra needs of Java's own modules. */
+const CASSANDRA_OPENS = [
+  ...["jdk.internal.misc", "jdk.internal.ref", "sun.nio.ch", "java.io", "java.lang", "java.net"],
+  ...["java.lang.module", "jdk.internal.loader", "jdk.internal.reflect", "jdk.internal.math"],
+  ...["jdk.internal.module", "jdk.internal.util.jar", "java.nio", "java.util", "java.math"],
+  ...["java.util.concurrent", "java.util.concurrent.atomic", "java.lang.reflect", "java.lang.ref"],
+].map((name) => `--add-opens=java.base/${name}=ALL-UNNAMED`);
+
+/** A single node, see test/cassandra; ready after some ten seconds. */
+export async function startCassandra(): Promise<DatabaseServer> {
+  const source = join(import.meta.dirname, "..", "cassandra");
+  const jars = execFileSync(join(source, "build.sh"), { encoding: "utf8" }).trim();
+  const folder = makeFolder("cassandra");
+  const [storagePort = 0] = await freePorts(1);
+  return await startServer(folder, (port) => {
+    const template = readFileSync(join(source, "cassandra.yaml"), "utf8");
+    const config = join(folder, "cassandra.yaml");
+    writeFileSync(
+      config,
+      template
+        .replaceAll("FOLDER", folder)
+        .replaceAll("STORAGE_PORT", String(storagePort))
+        .replaceAll("NATIVE_PORT", String(port)),
+    );
+    return {
+      command: "java",
+      args: [
+        ...["-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", ...CASSANDRA_OPENS],
+        "--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED",
+        "--add-exports=java.management.rmi/com.sun.jmx.remote.internal.rmi=ALL-UNNAMED",
+        ...["rmi.registry", "rmi.server"].map(
+          (name) => `--add-exports=java.rmi/sun.${name}=ALL-UNNAMED`,
+        ),
+        ...[`-Dcassandra.config=file://${config}`, `-Dcassandra.storagedir=${folder}`],
+        `-Dlogback.configurationFile=${join(source, "logback.xml")}`,
+        ...["-Dcassandra-foreground=yes", "-Dcassandra.superuser_setup_delay_ms=0"],
+        ...["-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=0"],
+        ...["-cp", `${jars}/*`, "org.apache.cassandra.service.CassandraDaemon"],
+      ],
+      readyTimeoutMs: 90_000,
+    };
+  });
 }
 
 /** A script of test/apps that waits for its signal, works, and says `done`. */
