@@ -9,6 +9,7 @@ import { KAFKA } from "./kafka/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
+import { PULSAR } from "./pulsar/protocol.ts";
 import { ROCKETMQ } from "./rocketmq/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 
@@ -192,6 +193,40 @@ function rocketmqFrame(command: Readonly<Record<string, unknown>>, padding: numb
   return sized(text32(head.length) + head + bait(padding));
 }
 
+/** Lookups of the topic that the number names; errors that have no name. */
+const pulsar: Writer = {
+  protocol: PULSAR,
+  opening: [],
+  ids: 2 ** 31,
+  inOrder: false,
+  request: (id, number, padding) => {
+    const topic = `n${number}`;
+    return pulsarFrame(
+      23,
+      `\x0a${String.fromCharCode(topic.length)}${topic}\x10${varint(id)}`,
+      padding,
+    );
+  },
+  response: (id, number, padding) =>
+    pulsarFrame(24, `\x20${varint(id)}\x30${varint(1000 + number)}`, padding),
+  requestNumber: (attributes) =>
+    Number(String(attributes["messaging.destination.name"] ?? "n-1").slice(1)),
+  responseNumber: (attributes) =>
+    Number(/^error_(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 999) - 1000,
+};
+
+function varint(value: number): string {
+  return value < 128
+    ? String.fromCharCode(value)
+    : String.fromCharCode((value & 127) | 128) + varint(value >>> 7);
+}
+
+/** The payload of a command that has none is passed. */
+function pulsarFrame(type: number, fields: string, padding: number): string {
+  const command = `\x08${String.fromCharCode(type)}${varint(type * 8 + 2)}${varint(fields.length)}${fields}`;
+  return sized(text32(command.length) + command + bait(padding));
+}
+
 interface Step {
   /** Answer the oldest but so many, or ask. */
   readonly answer: number | undefined;
@@ -271,7 +306,17 @@ function assertPaired(writer: Writer, observed: Observed): number {
   return paired;
 }
 
-for (const writer of [toy(false), toy(true), kafka, mqtt, nats, rocketmq, mongodb, cassandra]) {
+for (const writer of [
+  toy(false),
+  toy(true),
+  kafka,
+  mqtt,
+  nats,
+  pulsar,
+  rocketmq,
+  mongodb,
+  cassandra,
+]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {
       const check = (script: readonly Step[], where: readonly number[]): void => {

@@ -9,6 +9,7 @@ import { KAFKA } from "./kafka/protocol.ts";
 import { messagingLine } from "./messaging-testing.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
+import { PULSAR } from "./pulsar/protocol.ts";
 import { ROCKETMQ } from "./rocketmq/protocol.ts";
 import { Conversation, TEST_OPTIONS } from "./testing.ts";
 
@@ -21,7 +22,7 @@ const goldenSchema = z.strictObject({
   spans: z.array(z.string()),
 });
 
-for (const protocol of [AMQP091, AMQP10, KAFKA, MQTT, NATS, ROCKETMQ]) {
+for (const protocol of [AMQP091, AMQP10, KAFKA, MQTT, NATS, PULSAR, ROCKETMQ]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

@@ -12,6 +12,7 @@ import { MQTT } from "./mqtt/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
+import { PULSAR } from "./pulsar/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
 import { ROCKETMQ } from "./rocketmq/protocol.ts";
 
@@ -31,6 +32,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   AMQP091,
   AMQP10,
   ROCKETMQ,
+  PULSAR,
 ];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();
