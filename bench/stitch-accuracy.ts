@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
+import { z } from "zod";
 import {
   type CallTimes,
   DEFAULT_INFERENCE,
@@ -9,9 +12,11 @@ import {
 } from "../src/inference/service-inference.ts";
 import { ServiceModel } from "../src/inference/service-model.ts";
 import { THOROUGH } from "../src/inference/window-solver.ts";
+import { describeMachine } from "./support/machine.ts";
 import { overlapped, readStitchFile, type StitchCall } from "./support/stitch-file.ts";
 
-const USAGE = "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passes N] [--graph]";
+const USAGE =
+  "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passes N] [--graph] [--out FILE.json]";
 /** Data time between two decisions, µs. */
 const STEP_US = 5_000_000;
 
@@ -186,7 +191,12 @@ function printServices(calls: readonly StitchCall[], answers: ReadonlyMap<number
   }
 }
 
-function printShares(calls: readonly StitchCall[], answers: ReadonlyMap<number, Answer>): void {
+interface Shares {
+  readonly calls: number;
+  readonly traces: number;
+}
+
+function sharesOf(calls: readonly StitchCall[], answers: ReadonlyMap<number, Answer>): Shares {
   const traces = new Map<string, boolean>();
   let judged = 0;
   let right = 0;
@@ -200,7 +210,18 @@ function printShares(calls: readonly StitchCall[], answers: ReadonlyMap<number, 
     traces.set(call.trace, (traces.get(call.trace) ?? true) && fine);
   }
   const whole = [...traces.values()].filter((fine) => fine).length;
-  console.log(`calls ${(right / judged).toFixed(4)} traces ${(whole / traces.size).toFixed(4)}`);
+  return { calls: right / judged, traces: whole / traces.size };
+}
+
+const resultsSchema = z.object({ machine: z.unknown(), result: z.record(z.string(), z.unknown()) });
+
+/** Adds a result to those in `file`. */
+function save(file: string, name: string, result: unknown): void {
+  const before = existsSync(file)
+    ? resultsSchema.parse(JSON.parse(readFileSync(file, "utf8"))).result
+    : {};
+  const all = { machine: describeMachine(), result: { ...before, [name]: result } };
+  writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`);
 }
 
 function main(): void {
@@ -210,6 +231,7 @@ function main(): void {
       overlap: { type: "string", default: "1" },
       passes: { type: "string", default: "6" },
       graph: { type: "boolean", default: false },
+      out: { type: "string" },
     },
   });
   const overlap = Number(values.overlap);
@@ -229,7 +251,12 @@ function main(): void {
   console.log(`${calls.length} calls in ${seconds} s (CPU ${cpu} s), ${passes} passes`);
   printServices(calls, answers);
   printCalibration(calls, answers);
-  printShares(calls, answers);
+  const shares = sharesOf(calls, answers);
+  if (values.out !== undefined) {
+    const set = basename(path).split(".")[0] ?? path;
+    save(values.out, `${set} overlap ${overlap}`, { ...shares, passes, cpuSeconds: Number(cpu) });
+  }
+  console.log(`calls ${shares.calls.toFixed(4)} traces ${shares.traces.toFixed(4)}`);
 }
 
 try {

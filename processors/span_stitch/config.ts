@@ -9,6 +9,7 @@ export interface SpanStitchConfig {
   readonly remember: number;
   readonly min_confidence: number;
   readonly max_spans_per_trace: number;
+  readonly max_trace_duration: number;
   readonly max_held_spans: number;
   readonly max_held_mib: number;
   readonly max_remembered_spans: number;
@@ -33,7 +34,7 @@ const inferenceSchema = z.strictObject({
     .number()
     .min(0.5)
     .max(1)
-    .default(0.9)
+    .default(0.98)
     .describe("No link is inferred with a confidence below this, from 0.5 to 1."),
   window: duration({ minMs: 100, maxMs: 60_000 })
     .default(2000)
@@ -78,6 +79,12 @@ export const configSchema: z.ZodType<SpanStitchConfig> = z.strictObject({
     .max(10_000_000)
     .default(10_000)
     .describe("A trace takes no more of our spans than this; what comes then starts its own."),
+  max_trace_duration: duration({ minMs: 1000, maxMs: 24 * HOUR_MS })
+    .default(HOUR_MS)
+    .describe(
+      "A trace takes no spans that start later than this after its first, from 1s to 24h; what " +
+        "comes then starts its own.",
+    ),
   max_held_spans: z
     .int()
     .min(1)

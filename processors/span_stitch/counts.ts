@@ -61,6 +61,7 @@ export function createCounts(telemetry: Telemetry, id: string): Counts {
       duplicate: unlinked("duplicate"),
       cycle: unlinked("cycle"),
       trace_limit: unlinked("trace_limit"),
+      trace_too_long: unlinked("trace_too_long"),
       unsure: unlinked("unsure"),
       timeout: unlinked("timeout"),
     },

@@ -10,6 +10,7 @@ export interface StitchLimits {
   readonly rememberMs: number;
   readonly percentMin: number;
   readonly spansPerTraceMax: number;
+  readonly traceSecondsMax: number;
   readonly rememberedMax: number;
   /** Undefined: nothing is inferred. */
   readonly inference: InferenceLimits | undefined;

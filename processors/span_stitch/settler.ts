@@ -24,6 +24,7 @@ import type { Traces } from "./traces.ts";
 
 /** A call may be stamped so much after its cause ended: clocks are read at different moments. */
 const NESTING_TOLERANCE_NS = 1e6;
+const NS_PER_S = 1e9;
 
 /** The tables that the parts of the processor share. */
 export interface Tables {
@@ -36,6 +37,8 @@ export interface Tables {
 export interface SettlerOptions {
   readonly rememberMs: number;
   readonly spansPerTraceMax: number;
+  /** From the start of a trace's first span to that of its last, seconds. */
+  readonly traceSecondsMax: number;
   /** Takes a settled row; its bytes stay until the taker gives them up. */
   readonly send: (row: number) => void;
   /** `row` waited at `at` for something else than its parent and is free to decide now. */
@@ -120,6 +123,12 @@ export class Settler {
     const { nodes, traces } = this.#tables;
     if (traces.spans(trace) >= this.#options.spansPerTraceMax) {
       this.top(row, "trace_limit");
+      return;
+    }
+    const startS = nodes.startNs(row) / NS_PER_S;
+    const isOld = startS - traces.startS(trace) > this.#options.traceSecondsMax;
+    if (isOld && traces.spans(trace) > 0) {
+      this.top(row, "trace_too_long");
       return;
     }
     nodes.parentLow[row] = low;
@@ -217,7 +226,7 @@ export class Settler {
       traces.release(asked);
     }
     nodes.trace[row] = trace;
-    traces.addSpan(trace);
+    traces.addSpan(trace, nodes.startNs(row) / NS_PER_S);
     this.#ready.push(row);
   }
 }

@@ -279,6 +279,24 @@ describe("a trace", () => {
     assert.equal(new Set(harness.sent.map((span) => span.traceId)).size, 3);
   });
 
+  test("takes no span that starts too long after its first", async () => {
+    const harness = new Harness({ max_trace_duration: "1m" });
+    const startNs = 1_700_000_000_000_000_000n;
+    const root = server(2);
+    const inTime = called(3, 2);
+    const tooLate = called(4, 2);
+    const spans = [
+      { key: root, startNs, endNs: startNs + 90_000_000_000n },
+      { key: inTime, startNs: startNs + 59_000_000_000n },
+      { key: tooLate, startNs: startNs + 62_000_000_000n },
+    ];
+    harness.addChunk(encodeChunk(spans), spans.length);
+    harness.advance(50);
+    assert.deepEqual(harness.links, { 2: 0, 3: 2, 4: 0 });
+    assert.notEqual(harness.span(4).traceId, harness.span(2).traceId);
+    assert.equal(await harness.count("unlinked_spans", { reason: "trace_too_long" }), 1);
+  });
+
   test("has no cycle: a span is never its own ancestor", async () => {
     const harness = new Harness();
     harness.add(server(2, 1), called(3, 2), server(4, 3), called(1, 4));

@@ -64,6 +64,7 @@ export class SpanStitch {
         rememberMs: config.remember,
         percentMin: config.min_confidence * 100,
         spansPerTraceMax: config.max_spans_per_trace,
+        traceSecondsMax: config.max_trace_duration / 1000,
         rememberedMax: config.max_remembered_spans,
         inference: inferenceLimits(config),
       },

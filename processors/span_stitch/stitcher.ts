@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { KEY_PEER_OBSERVED, ROLE_SERVER, TRIGGER_REQUEST } from "../../src/model/stitch-key.ts";
+import { KEY_PEER_OBSERVED, ROLE_SERVER, TRIGGER_RESPONSE } from "../../src/model/stitch-key.ts";
 import { Contexts } from "./contexts.ts";
 import type { Counts, ForcedReason } from "./counts.ts";
 import { LIST_NONE, LIST_OLD, LIST_REMEMBERED, LIST_SHORT, LIST_YOUNG } from "./deadlines.ts";
@@ -79,6 +79,7 @@ export class Stitcher {
     this.#settler = new Settler(parts.tables, parts.counts, {
       rememberMs: parts.limits.rememberMs,
       spansPerTraceMax: parts.limits.spansPerTraceMax,
+      traceSecondsMax: parts.limits.traceSecondsMax,
       send: parts.send,
       resume: (row, at, waits) => this.#resume(row, at, waits),
     });
@@ -202,7 +203,7 @@ export class Stitcher {
     }
     nodes.originProof[row] = this.#judge.proof;
     const trigger = nodes.need(key.triggerLow, key.triggerHigh);
-    if (key.triggerKind === TRIGGER_REQUEST) {
+    if (key.triggerKind !== TRIGGER_RESPONSE) {
       nodes.originLow[row] = key.triggerLow;
       nodes.originHigh[row] = key.triggerHigh;
       this.inference?.known(row, key.pid, key.triggerLow, key.triggerHigh, this.#settler.nowMs);

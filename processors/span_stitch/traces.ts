@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 const ROWS_FIRST = 1024;
-/** Words of a row: four of the id, the spans, the references, two unused. */
+/** Words of a row: four of the id, the spans, the references, the first start, one unused. */
 const ROW_WORDS = 8;
 const ID_WORDS = 4;
 const SPANS = 4;
 const REFERENCES = 5;
+const START = 6;
 
 /** Finaliser of MurmurHash3 on 32 bits: every bit of the input changes half of the output. */
 function mix(value: number): number {
@@ -48,6 +49,7 @@ export class Traces {
     words[row + 2] = word2;
     words[row + 3] = word3;
     words[row + SPANS] = 0;
+    words[row + START] = 0;
     words[row + REFERENCES] = 1;
     return row;
   }
@@ -57,7 +59,13 @@ export class Traces {
     return this.words[row + SPANS] ?? 0;
   }
 
-  addSpan(row: number): void {
+  /** Whole seconds since the epoch at which the first span sent in it started; 0 before. */
+  startS(row: number): number {
+    return (this.words[row + START] ?? 0) >>> 0;
+  }
+
+  addSpan(row: number, startS: number): void {
+    if (this.spans(row) === 0) this.words[row + START] = startS;
     this.words[row + SPANS] = this.spans(row) + 1;
   }
 

@@ -7,7 +7,7 @@ const BINS = 256;
 /** Prior weight, in samples, of the density that holds before anything is learnt. */
 const PRIOR_SAMPLES = 4;
 /** Share of mass that stays on the prior however much is learnt: no delay is impossible. */
-const PRIOR_SHARE_MIN = 0.002;
+const PRIOR_SHARE_MIN = 0.03;
 /** Scale of the prior, µs: short delays are likelier than long ones. */
 const PRIOR_SCALE_US = 1000;
 /** Prior share of delays that are negative because two clocks differ or times were rounded. */

@@ -41,6 +41,11 @@ export interface InferenceOptions {
   readonly holdUs: number;
   /** Incoming plus outgoing calls held; above it the oldest are decided at once. */
   readonly heldMax: number;
+  /**
+   * A call may begin so much before its handler or after it, as far as is known: how coarsely times
+   * were recorded, µs.
+   */
+  readonly toleranceUs: number;
   /** A parent that is less sure than this is not said, 0 to 1. */
   readonly confidenceMin: number;
   readonly solver: SolverOptions;
@@ -50,18 +55,18 @@ export const DEFAULT_INFERENCE: InferenceOptions = {
   seed: 1,
   holdUs: 2_000_000,
   heldMax: 20_000,
+  toleranceUs: 1000,
   confidenceMin: 0.5,
   solver: {
     shakeSweeps: 15,
-    warmUpSweeps: 15,
-    sampleSweeps: 60,
+    warmUpSweeps: 30,
+    sampleSweeps: 150,
     coolSweeps: 15,
-    proposalsMax: 40,
+    proposalsMax: 200,
   },
 };
 
-/** Rounded times may put a call this far outside its handler. */
-const TOLERANCE_US = 1000;
+/** Two hosts' clocks may put a call this far outside its handler. */
 const OTHER_CLOCK_TOLERANCE_US = 3000;
 /** Parents tried for one call: those that began last. */
 const CANDIDATES_MAX = 64;
@@ -331,8 +336,9 @@ export class ServiceInference<C extends CallTimes = CallTimes> {
     let open: number[] = [];
     let next = 0;
     const parents = this.#windowParents;
+    const { toleranceUs } = this.#options;
     return this.#windowChildren.map((child) => {
-      const tolerance = child.call.otherClock === true ? OTHER_CLOCK_TOLERANCE_US : TOLERANCE_US;
+      const tolerance = child.call.otherClock === true ? OTHER_CLOCK_TOLERANCE_US : toleranceUs;
       const start = child.startUs;
       while (next < parents.length) {
         if ((parents[next]?.call.startUs ?? 0) > start + OTHER_CLOCK_TOLERANCE_US) break;

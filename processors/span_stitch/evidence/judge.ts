@@ -3,25 +3,34 @@ import {
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
   TRIGGER_NONE,
-  TRIGGER_REQUEST,
+  TRIGGER_RESPONSE,
 } from "../../../src/model/stitch-key.ts";
 import type { StitchKey } from "../key.ts";
 import { proofOf } from "../nodes.ts";
 import { byteName } from "./byte-name.ts";
 import { eventLoop } from "./event-loop.ts";
 import type { Evidence, Target } from "./evidence.ts";
+import { goroutine, pythonContext } from "./runtime.ts";
 import { sameThread } from "./same-thread.ts";
 import { times } from "./times.ts";
 import { traceHeader } from "./trace-header.ts";
 
 /** Strongest first. A span's table row holds the index plus one; 0 is no evidence. */
-export const EVIDENCE: readonly Evidence[] = [traceHeader, byteName, sameThread, eventLoop, times];
+export const EVIDENCE: readonly Evidence[] = [
+  traceHeader,
+  byteName,
+  goroutine,
+  pythonContext,
+  sameThread,
+  eventLoop,
+  times,
+];
 export const EVIDENCE_NONE = 0;
 export const EVIDENCE_HEADER = 1;
 export const EVIDENCE_BYTE_NAME = 2;
-export const EVIDENCE_INFERENCE = 5;
+export const EVIDENCE_INFERENCE = 7;
 /** Not a link: some request of the process is the cause, and it is not known which. */
-export const EVIDENCE_UNKNOWN = 6;
+export const EVIDENCE_UNKNOWN = 8;
 /** What `stitch.evidence` says then. */
 export const UNKNOWN_NAME = "unknown";
 
@@ -38,6 +47,7 @@ export type UnlinkedReason =
   | "duplicate"
   | "cycle"
   | "trace_limit"
+  | "trace_too_long"
   | "unsure"
   | "timeout";
 
@@ -81,7 +91,7 @@ export class Judge {
   whyNoTrigger(key: StitchKey): UnlinkedReason {
     if (this.percent > 0) return "low_confidence";
     if (key.triggerKind === TRIGGER_NONE) return "no_trigger";
-    if (key.triggerKind === TRIGGER_REQUEST && !key.has(KEY_TRIGGER_OPEN)) return "trigger_closed";
+    if (key.triggerKind !== TRIGGER_RESPONSE && !key.has(KEY_TRIGGER_OPEN)) return "trigger_closed";
     if (key.openRequests === 0) return "trigger_closed";
     return key.has(KEY_SLEPT) ? "slept" : "low_confidence";
   }

@@ -110,7 +110,7 @@ describe("calls that only times can link", () => {
     const linked = harness.sent.filter((span) => span.evidence === "inference");
     assert.equal(await harness.count("linked_spans", { evidence: "inference" }), linked.length);
     for (const { confidence = 0, traceId, parent } of linked) {
-      assert.ok(confidence >= 0.9 && confidence <= 1);
+      assert.ok(confidence >= 0.98 && confidence <= 1);
       assert.equal(traceId, harness.span(parent).traceId);
     }
   });

@@ -19,6 +19,8 @@ export interface Call extends CallTimes {
 /** Peers by address that one operation is told apart by; with more, replicas are one peer. */
 const ADDRESSES_MAX = 8;
 const OPERATIONS_MAX = 1024;
+/** Both spans' times are the kernel's, of one host. */
+const TOLERANCE_US = 5;
 /** Parts of a window: calls that come within one are due together. */
 const PARTS = 4;
 
@@ -39,6 +41,7 @@ export class ProcessInference {
     this.#inference = new ServiceInference<Call>({
       ...DEFAULT_INFERENCE,
       confidenceMin,
+      toleranceUs: TOLERANCE_US,
       holdUs: windowMs * 1000,
       seed,
     });

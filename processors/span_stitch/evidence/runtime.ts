@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  KEY_TRIGGER_OPEN,
+  ROLE_CLIENT,
+  TRIGGER_GOROUTINE,
+  TRIGGER_PYTHON,
+} from "../../../src/model/stitch-key.ts";
+import type { StitchKey } from "../key.ts";
+import type { Evidence } from "./evidence.ts";
+
+/**
+ * A call after the answer may be of work that the request started, or of work that it once began
+ * for all: nothing is said of it.
+ */
+function offer(key: StitchKey, triggerKind: number): number {
+  const isIt = key.role === ROLE_CLIENT && key.triggerKind === triggerKind;
+  return isIt && key.has(KEY_TRIGGER_OPEN) ? 100 : 0;
+}
+
+/** The goroutine that asked for the call read that request, or was started by one that did. */
+export const goroutine: Evidence = {
+  name: "goroutine",
+  target: "trigger",
+  offer: (key) => offer(key, TRIGGER_GOROUTINE),
+};
+
+/** The context in which the call was written descends from one that works for that request. */
+export const pythonContext: Evidence = {
+  name: "python_context",
+  target: "trigger",
+  offer: (key) => offer(key, TRIGGER_PYTHON),
+};
