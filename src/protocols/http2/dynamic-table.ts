@@ -6,8 +6,14 @@ const ENTRY_OVERHEAD = 32;
 const DEFAULT_MAX_BYTES = 4096;
 /** A peer may allow more (SETTINGS_HEADER_TABLE_SIZE); entries beyond are then unknown. */
 const TABLE_BYTES_MAX = 65_536;
-const FIRST_ENTRIES = 8;
-const FIRST_BYTES = 128;
+const FIRST_ENTRIES = 4;
+const FIRST_BYTES = 64;
+
+/** Numbers kept of an entry: code and size, and where its value starts and how long it is. */
+const STRIDE = 4;
+const SIZE = 1;
+const START = 2;
+const LENGTH = 3;
 
 /**
  * The newest entries of an encoder's table, addressed from the newest, as far as their insertions
@@ -24,10 +30,7 @@ export class DynamicTable {
   /** Number of the next entry and of the oldest that is kept; entries live at number modulo room. */
   #next = 0;
   #oldest = 0;
-  #codes: Int32Array = NO_NUMBERS;
-  #sizes: Int32Array = NO_NUMBERS;
-  #starts: Int32Array = NO_NUMBERS;
-  #lengths: Int32Array = NO_NUMBERS;
+  #entries: Int32Array = NO_NUMBERS;
   /** Values, in the order of their entries, from `#tail` to `#head`. */
   #values: Uint8Array = NO_BYTES;
   #head = 0;
@@ -53,20 +56,24 @@ export class DynamicTable {
 
   /** A FIELD_ code of the entry's name; FIELD_UNKNOWN for an entry that is not known. 0 is the newest. */
   code(index: number): number {
-    return index < this.count ? (this.#codes[this.#place(index)] ?? 0) : FIELD_UNKNOWN;
+    return index < this.count ? (this.#entries[this.#place(index)] ?? 0) : FIELD_UNKNOWN;
   }
 
   /** Of a known entry: where its value starts in `bytes`. Valid until the next insertion. */
   start(index: number): number {
-    return this.#starts[this.#place(index)] ?? 0;
+    return this.#entries[this.#place(index) + START] ?? 0;
   }
 
   length(index: number): number {
-    return this.#lengths[this.#place(index)] ?? 0;
+    return this.#entries[this.#place(index) + LENGTH] ?? 0;
   }
 
   #place(index: number): number {
-    return (this.#next - 1 - index) & (this.#codes.length - 1);
+    return this.#placeOf(this.#next - 1 - index);
+  }
+
+  #placeOf(number: number): number {
+    return (number * STRIDE) & (this.#entries.length - 1);
   }
 
   resize(maxBytes: number): void {
@@ -81,11 +88,11 @@ export class DynamicTable {
     this.#evict(size);
     const length = code === FIELD_NONE || code === FIELD_UNKNOWN ? 0 : end - start;
     this.#makeRoom(length);
-    const place = this.#next & (this.#codes.length - 1);
-    this.#codes[place] = code;
-    this.#sizes[place] = size;
-    this.#starts[place] = this.#head;
-    this.#lengths[place] = length;
+    const place = this.#placeOf(this.#next);
+    this.#entries[place] = code;
+    this.#entries[place + SIZE] = size;
+    this.#entries[place + START] = this.#head;
+    this.#entries[place + LENGTH] = length;
     for (let index = 0; index < length; index++) {
       this.#values[this.#head + index] = value[start + index] ?? 0;
     }
@@ -96,15 +103,15 @@ export class DynamicTable {
 
   #evict(size: number): void {
     while (this.#size + size > this.#maxBytes && this.#oldest < this.#next) {
-      const place = this.#oldest & (this.#codes.length - 1);
-      this.#size -= this.#sizes[place] ?? 0;
-      this.#tail = (this.#starts[place] ?? 0) + (this.#lengths[place] ?? 0);
+      const place = this.#placeOf(this.#oldest);
+      this.#size -= this.#entries[place + SIZE] ?? 0;
+      this.#tail = (this.#entries[place + START] ?? 0) + (this.#entries[place + LENGTH] ?? 0);
       this.#oldest++;
     }
   }
 
   #makeRoom(length: number): void {
-    const room = this.#codes.length;
+    const room = this.#entries.length / STRIDE;
     if (this.count === room) this.#grow(Math.max(FIRST_ENTRIES, room * 2));
     if (this.#head + length <= this.#values.length) return;
     this.#compact(length);
@@ -118,8 +125,8 @@ export class DynamicTable {
     const values = new Uint8Array(room);
     values.set(this.#values.subarray(this.#tail, this.#head));
     for (let index = 0; index < this.count; index++) {
-      const place = this.#place(index);
-      this.#starts[place] = (this.#starts[place] ?? 0) - this.#tail;
+      const place = this.#place(index) + START;
+      this.#entries[place] = (this.#entries[place] ?? 0) - this.#tail;
     }
     this.#values = values;
     this.#head = kept;
@@ -127,20 +134,12 @@ export class DynamicTable {
   }
 
   #grow(room: number): void {
+    const old = this.#entries;
     const kept = this.count;
-    const old = { codes: this.#codes, sizes: this.#sizes };
-    const oldPlaces = { starts: this.#starts, lengths: this.#lengths };
-    const mask = old.codes.length - 1;
-    this.#codes = new Int32Array(room);
-    this.#sizes = new Int32Array(room);
-    this.#starts = new Int32Array(room);
-    this.#lengths = new Int32Array(room);
+    this.#entries = new Int32Array(room * STRIDE);
     for (let number = this.#next - kept; number < this.#next; number++) {
-      const place = number & (room - 1);
-      this.#codes[place] = old.codes[number & mask] ?? 0;
-      this.#sizes[place] = old.sizes[number & mask] ?? 0;
-      this.#starts[place] = oldPlaces.starts[number & mask] ?? 0;
-      this.#lengths[place] = oldPlaces.lengths[number & mask] ?? 0;
+      const from = (number * STRIDE) & (old.length - 1);
+      this.#entries.set(old.subarray(from, from + STRIDE), this.#placeOf(number));
     }
   }
 }

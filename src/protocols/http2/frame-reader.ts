@@ -72,7 +72,8 @@ export class FrameReader {
   #padding = 0;
   #headerBytes = 0;
   #prefaceBytes = 0;
-  readonly #small: Uint8Array = new Uint8Array(HEADER_BYTES);
+  /** Made when a header, or a small frame, has to be put together. */
+  #small: Uint8Array = NOTHING;
   #smallBytes = 0;
   /** The part of a header block that came in earlier frames or records. */
   #block: Uint8Array = NOTHING;
@@ -150,6 +151,7 @@ export class FrameReader {
         return start + HEADER_BYTES;
       }
     }
+    if (this.#small === NOTHING) this.#small = new Uint8Array(HEADER_BYTES);
     let at = start;
     while (at < end && this.#headerBytes < HEADER_BYTES) {
       this.#small[this.#headerBytes++] = bytes[at++] ?? 0;
@@ -210,6 +212,7 @@ export class FrameReader {
     } else if (type === HEADERS || type === CONTINUATION || type === PUSH_PROMISE) {
       this.#keepBlock(bytes, start, next);
     } else if (type === RST_STREAM || type === GOAWAY) {
+      if (this.#small === NOTHING) this.#small = new Uint8Array(HEADER_BYTES);
       for (let at = start; at < next && this.#smallBytes < SMALL_BYTES; at++) {
         this.#small[this.#smallBytes++] = bytes[at] ?? 0;
       }
