@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
-import type { ConnectionParser, Protocol } from "../../src/model/protocol.ts";
-import { RECEIVED, SENT } from "../../src/model/protocol.ts";
-import { Observed, TEST_OPTIONS, TestRecord } from "../../src/protocols/testing.ts";
 
 interface RecordedPart {
   readonly from: "client" | "server";
@@ -64,53 +60,4 @@ export async function startRecordingProxy(targetPort: number, port = 0): Promise
       });
     },
   };
-}
-
-/** Plays a recorded connection to a parser, as the given side of it saw the bytes, and ends it. */
-export function playRecorded(
-  protocol: Protocol,
-  connection: RecordedConnection,
-  role: "client" | "server",
-): Observed {
-  const observed = new Observed(protocol, { ...TEST_OPTIONS, pipelinedMax: 256 });
-  playInto(observed.parser, connection, role);
-  observed.parser.close(1e9, 0);
-  return observed;
-}
-
-function playInto(
-  parser: ConnectionParser,
-  connection: RecordedConnection,
-  role: "client" | "server",
-): void {
-  const positions: [number, number] = [0, 0];
-  connection.parts.forEach(({ from, bytes }, index) => {
-    const direction = from === role ? SENT : RECEIVED;
-    const position = positions[direction];
-    positions[direction] += bytes.length;
-    parser.data(new TestRecord({ direction, position, bytes, timeNs: 1000 * (index + 1) }));
-  });
-}
-
-/**
- * Writes a connection as `src/protocols/<name>/goldens/<case>.json`. `statements` is what the
- * client's script did, not what the parser says of it.
- */
-export function writeGolden(
-  file: string,
-  golden: {
-    readonly title: string;
-    readonly connection: RecordedConnection;
-    readonly statements: readonly string[];
-  },
-): void {
-  const records = golden.connection.parts.map(({ from, bytes }) => ({
-    from,
-    text: bytes.toString("latin1"),
-  }));
-  const { title, statements } = golden;
-  writeFileSync(
-    file,
-    `${JSON.stringify({ title, records, close: 0, statements }, undefined, 2)}\n`,
-  );
 }
