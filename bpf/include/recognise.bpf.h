@@ -49,20 +49,12 @@ static __always_inline __u32 rules_of_port(__u32 port)
 	return rules ? *rules : 0;
 }
 
-/* A message of an undetermined connection has less than others, so it starts with some used. */
-static __always_inline __u32 probe_handicap(void)
-{
-	return capture_bytes_max > PROBE_MESSAGE_BYTES ? capture_bytes_max - PROBE_MESSAGE_BYTES : 0;
-}
-
 static __always_inline void begin_probing(struct socket_state *state)
 {
 	state->protocol = WIRE_PROTOCOL_UNDETERMINED;
 	state->probe_turns = 0;
 	state->probe_bytes = 0;
 	state->probe_calls = 0;
-	if (state->budget_used < probe_handicap())
-		state->budget_used = probe_handicap();
 }
 
 static __always_inline void apply_port_rules(struct socket_state *state, struct sock *sk)
@@ -104,11 +96,8 @@ static __always_inline void take_verdict(struct socket_state *state)
 
 	if (!verdict)
 		return;
-	if (verdict->local_start == state->local_start) {
+	if (verdict->local_start == state->local_start)
 		state->protocol = verdict->protocol;
-		if (state->budget_used >= probe_handicap())
-			state->budget_used -= probe_handicap();
-	}
 	bpf_map_delete_elem(&verdicts, &state->cookie);
 }
 
@@ -120,15 +109,13 @@ static __always_inline bool probe(const struct call *call, bool turned)
 	if (turned) {
 		state->probe_turns++;
 		state->probe_calls = 0;
-		if (state->budget_used < probe_handicap())
-			state->budget_used = probe_handicap();
 	}
 	if (state->probe_turns >= PROBE_TURNS_PATIENCE)
 		state->protocol = WIRE_PROTOCOL_IGNORED;
 	if (state->probe_turns > PROBE_TURNS || state->probe_bytes >= PROBE_BYTES ||
-	    state->budget_used >= capture_bytes_max)
+	    state->probe_calls > PROBE_CALLS)
 		return false;
-	state->probe_bytes += call->length < PROBE_MESSAGE_BYTES ? call->length : PROBE_MESSAGE_BYTES;
+	state->probe_bytes += share_of(call);
 	return true;
 }
 

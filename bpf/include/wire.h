@@ -77,10 +77,10 @@ struct wire_connection {
 /* Nothing the kernel knows: it sends the heads of the first messages, and userspace decides. */
 #define WIRE_PROTOCOL_UNDETERMINED 255
 
-/* Of an undetermined connection at most: bytes of one message, of all, and changes of direction. */
-#define PROBE_MESSAGE_BYTES 4096
-#define PROBE_BYTES 65536
-#define PROBE_TURNS 256
+/* Of an undetermined connection at most: bytes, changes of direction, calls in one direction. */
+#define PROBE_BYTES 131072
+#define PROBE_TURNS 512
+#define PROBE_CALLS 256
 
 /*
  * What userspace decided of an undetermined connection: in the map verdicts, by the socket.
