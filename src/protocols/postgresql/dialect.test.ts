@@ -122,4 +122,23 @@ describe("PostgreSQL", () => {
     assert.deepEqual(texts(false), ["SELECT ?"]);
     assert.deepEqual(texts(true), ["SELECT 'x'"]);
   });
+
+  it("ends a result that is not captured in whole with its last bytes, or when the client goes on", () => {
+    const row = message("D", `\0\x01${int32(90)}${"r".repeat(90)}`).repeat(50);
+    const end = message("C", "SELECT 50\0") + READY;
+    const talk = connected()
+      .sent(query("SELECT a"))
+      .received(row + end, 1000);
+    talk
+      .sent(query("SELECT b"))
+      .received(row + end, 1000)
+      .received(row.slice(0, 777), 0);
+    talk.sent(extended("SELECT c") + SYNC);
+    talk.received(message("1", "") + message("2", "") + row, 1000).received(end, 0);
+    talk.sent(query("SELECT d")).received(row, 300);
+    talk.sent(query("SELECT e")).received(end).close();
+    assert.deepEqual(linesOf(talk).slice(0, 2), ["SELECT a", "SELECT b"]);
+    assert.deepEqual(linesOf(talk).slice(-2), ["SELECT d", "SELECT e"]);
+    assert.equal(talk.observed.ended[0]?.timesNs[3], 4000);
+  });
 });
