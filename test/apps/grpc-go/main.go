@@ -139,7 +139,7 @@ func streams(client testpb.TestServiceClient) {
 	_, err = in.CloseAndRecv()
 	check(err)
 
-	short, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	out, err = client.StreamingOutputCall(short, &testpb.StreamingOutputCallRequest{})
 	check(err)
