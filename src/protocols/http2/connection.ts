@@ -373,7 +373,8 @@ export class Http2Connection implements ConnectionParser, FrameHandler {
       return;
     }
     this.#fail(exchange, code);
-    if (isClient && code === CANCEL && isTimeout(exchange, reader.timeNs)) {
+    // Either side cancels when the time is over.
+    if (code === CANCEL && isTimeout(exchange, reader.timeNs)) {
       exchange.grpcStatus = GRPC_DEADLINE_EXCEEDED;
     }
     this.#end(stream, reader.timeNs);
