@@ -80,7 +80,7 @@ test("a watched Kafka broker and its watched client agree about each operation",
   const spans = await eventually(
     () => agent.spansWhen(8),
     (seen) => seen.filter(isSend).length >= 8,
-  );
+  ).catch(() => agent.spansWhen(0));
   const sends = spans.filter(isSend);
   const expected = [
     "send audit partition=0 count=1",
