@@ -51,6 +51,19 @@ describe("the stream", () => {
     assert.deepEqual(ended, ["complete"]);
   });
 
+  test("sends a call that waits for inference by itself", async () => {
+    const { out, send, ids } = stream({ inference: { window: "100ms" } });
+    send([{ id: 2, role: "server", counterpart: 1 }]);
+    send([{ id: 4, role: "client" }]);
+    assert.deepEqual(ids(), []);
+    const until = performance.now() + 5000;
+    while (!ids().includes(4) && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.deepEqual(ids().sort(), [2, 4]);
+    assert.ok(out.length > 0);
+  });
+
   test("sends what is held before it passes an error on", () => {
     const { input, ended, send, ids } = stream();
     send([server(2, 1)]);

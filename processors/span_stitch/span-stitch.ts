@@ -80,7 +80,8 @@ export class SpanStitch {
 
   /** How long until one of them is due, ms. */
   get nextDueMs(): number {
-    return this.#tables.deadlines.nextDueMs(this.#clock.nowMs());
+    const turnMs = this.#stitcher.inference?.nextTurnMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(turnMs, this.#tables.deadlines.nextDueMs(this.#clock.nowMs()));
   }
 
   /** Takes our spans; returns the rest, which goes on at once, or undefined. */

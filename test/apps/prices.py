@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An ordinary Python service: a thread a connection, http.client to its downstreams, stdlib only.
 
-python3 prices.py --listen 127.0.0.1:0 [--name prices] [--downstream URL]...
+python3 prices.py --listen 127.0.0.1:0 [--name prices] [--downstream URL]... [--workers N]
 
-Calls each --downstream one after the other. /VERB/ID is asked of each as /PREFIX/ID, PREFIX being
+Calls each --downstream one after the other; with --workers by the threads of a pool. /VERB/ID is asked of each as /PREFIX/ID, PREFIX being
 the path of its URL; special verbs are passed on unchanged.
 """
 import argparse
@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from urllib.parse import parse_qs, urlsplit
@@ -24,7 +25,9 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--listen", default="127.0.0.1:0")
 parser.add_argument("--name", default="prices")
 parser.add_argument("--downstream", action="append", default=[])
+parser.add_argument("--workers", type=int, default=0)
 options = parser.parse_args()
+pool = ThreadPoolExecutor(options.workers) if options.workers > 0 else None
 mine = threading.local()
 
 
@@ -34,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answers = [self.call(base, body) for base in options.downstream] or [self.own()]
+        answers = [self.handed_on(base, body) for base in options.downstream] or [self.own()]
         status = max(status for status, _ in answers)
         text = json.dumps({
             "service": options.name,
@@ -69,6 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         if verb == "slow":
             time.sleep(int(parse_qs(url.query).get("ms", ["100"])[0]) / 1000)
         return STATUS.get(verb, 200), ""
+
+    def handed_on(self, base, body):
+        return pool.submit(self.call, base, body).result() if pool else self.call(base, body)
 
     def call(self, base, body):
         url = urlsplit(base)

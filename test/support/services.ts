@@ -18,6 +18,8 @@ export interface ServiceOptions {
   readonly downstream?: readonly string[];
   /** Asked all at once after `downstream`; orders only. */
   readonly parallel?: readonly string[];
+  /** Threads of a pool that calls are handed to; prices only. */
+  readonly workers?: number;
 }
 
 /** What to start: `startProcess(orders({...}))`. Ready when it listens. */
@@ -55,6 +57,7 @@ function command(
     ...named,
     ...(options.downstream ?? []).flatMap((url) => ["--downstream", url]),
     ...(options.parallel ?? []).flatMap((url) => ["--parallel", url]),
+    ...(options.workers === undefined ? [] : ["--workers", String(options.workers)]),
   ];
   return { command: program, args: all, readyPort: portOf(options.listen) };
 }

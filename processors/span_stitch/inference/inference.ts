@@ -18,6 +18,7 @@ const CPU_SHARE = 0.5;
 const CPU_SAVED_MS = 500;
 /** Time for what is left at a shutdown, ms. */
 const FINISH_MS = 1000;
+const TURNS_A_WINDOW = 8;
 const PID_BITS = 2 ** 21;
 
 export interface InferenceLimits {
@@ -81,6 +82,12 @@ export class Inference {
     return this.#held;
   }
 
+  /** Milliseconds after which `turn` has something to do. */
+  get nextTurnMs(): number {
+    if (this.#active.size === 0) return Number.POSITIVE_INFINITY;
+    return this.#parts.limits.windowMs / TURNS_A_WINDOW;
+  }
+
   /** The server span in `row` has come. */
   served(row: number, pid: number, nowMs: number): void {
     const key = this.#keyOf(row, pid);
@@ -122,8 +129,8 @@ export class Inference {
   /** Answers what has waited long enough, and keeps the bounds. */
   turn(nowMs: number): void {
     for (const { links, isSolved } of this.#forced.splice(0)) this.#answer(links, isSolved);
-    const partMs = this.#parts.limits.windowMs / 4;
-    if (this.#active.size === 0 || nowMs - this.#lastTurnMs < partMs / 2) return;
+    const turnMs = this.#parts.limits.windowMs / TURNS_A_WINDOW;
+    if (this.#active.size === 0 || nowMs - this.#lastTurnMs < turnMs) return;
     const elapsedMs = Math.min(nowMs - this.#lastTurnMs, CPU_SAVED_MS / CPU_SHARE);
     this.#budgetMs = Math.min(CPU_SAVED_MS, this.#budgetMs + elapsedMs * CPU_SHARE);
     this.#lastTurnMs = nowMs;
