@@ -11,6 +11,60 @@
 #include "recognise.bpf.h"
 #include "shedding.bpf.h"
 #include "syscall.bpf.h"
+#include "lineage.bpf.h"
+
+/* Asks the runtime of the process for which request it sends. */
+static __always_inline void ask_runtime(struct call *call)
+{
+	__u32 tgid = call->task->tgid;
+	struct wire_runtime *runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
+	struct origin *known, origin = {};
+	__u64 address = (__u64)call->sk;
+
+	if (!runtime)
+		return;
+	if (call->state->peer_flags & CONNECTION_ACCEPTER) {
+		if (runtime->kind == RUNTIME_PYTHON)
+			python_answers(runtime, call->task, call->state->cookie);
+		return;
+	}
+	if (runtime->kind == RUNTIME_PYTHON) {
+		call->lineage = python_origin(&origin, runtime, call->task);
+	} else {
+		known = bpf_map_lookup_elem(&go_callers, &address);
+		if (!known)
+			known = goroutine_origin(runtime,
+						 goroutine_of((struct pt_regs *)bpf_task_pt_regs(call->task)),
+						 tgid);
+		if (known)
+			origin = *known;
+		call->lineage = origin.socket ? LINEAGE_GOROUTINE : LINEAGE_UNKNOWN;
+	}
+	call->origin_socket = origin.socket;
+	call->origin_position = origin.position;
+}
+
+/* Who read a request works for it. */
+static __always_inline void tell_runtime(struct call *call, bool turned)
+{
+	struct origin origin = { call->state->cookie, call->position + call->length };
+	__u32 tgid = call->task->tgid;
+	struct wire_runtime *runtime;
+
+	/* A call in HTTP/2 may hold many requests. */
+	if (call->state->peer_flags & CONNECTION_OPENER ||
+	    call->state->protocol == WIRE_PROTOCOL_HTTP2)
+		return;
+	runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
+	if (!runtime)
+		return;
+	if (runtime->kind == RUNTIME_PYTHON)
+		python_reads(runtime, call->task, &origin, turned);
+	else
+		goroutine_works_for(runtime,
+				    goroutine_of((struct pt_regs *)bpf_task_pt_regs(call->task)),
+				    tgid, &origin);
+}
 
 static __always_inline void capture(struct call *call, const struct buffers *buffers,
 				    struct scratch *scratch, bool turned)
@@ -89,9 +143,14 @@ static __always_inline void observe(struct sock *sk, const struct tcp_sock *tp,
 		state->received_end = received_position(sk, tp, state->remote_start);
 		call.position = state->received_end - length;
 	}
+	if (count->follows_runtimes && direction == DIRECTION_SEND)
+		ask_runtime(&call);
 	capture(&call, buffers, scratch, turned);
-	if (direction == DIRECTION_RECEIVE)
+	if (direction == DIRECTION_RECEIVE) {
 		remember_read(&call);
+		if (count->follows_runtimes)
+			tell_runtime(&call, turned);
+	}
 }
 
 /* In connect(): what the thread read last is the cause of this connection. */
@@ -179,8 +238,11 @@ int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_destroyed, struct sock *sk)
 {
+	__u64 address = (__u64)sk;
+
 	write_close(state_of(sk));
 	state_gone(sk);
+	bpf_map_delete_elem(&go_callers, &address);
 	return 0;
 }
 

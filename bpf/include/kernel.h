@@ -173,8 +173,19 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct thread_struct {
+#if defined(__TARGET_ARCH_x86)
+	unsigned long fsbase;
+#else
+	struct {
+		unsigned long tp_value;
+	} uw;
+#endif
+};
+
 struct task_struct {
 	struct thread_info thread_info;
+	struct thread_struct thread;
 	struct files_struct *files;
 	unsigned int flags;
 	void *worker_private; /* struct io_worker, of PF_IO_WORKER threads */
@@ -185,11 +196,14 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long r14;
 	unsigned long r10;
 	unsigned long r8;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;
+	unsigned long ax;
+	unsigned long bx;
 	unsigned long orig_ax;
 };
 #else

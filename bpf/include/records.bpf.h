@@ -70,6 +70,9 @@ struct call {
 	__u64 position;
 	__u32 length;
 	__u8 direction;
+	__u8 lineage; /* LINEAGE_ */
+	__u64 origin_socket; /* the request that the runtime names */
+	__u64 origin_position;
 };
 
 static __always_inline void fill_data(struct wire_data *record, const struct call *call)
@@ -82,7 +85,7 @@ static __always_inline void fill_data(struct wire_data *record, const struct cal
 	record->flags = call->direction == DIRECTION_SEND ? DATA_SEND : 0;
 	if (call->state->protocol == WIRE_PROTOCOL_UNDETERMINED)
 		record->flags |= DATA_UNDETERMINED;
-	record->reserved = 0;
+	record->lineage = call->lineage;
 	record->tgid = call->task->tgid;
 	record->tid = call->task->pid;
 	record->trigger_socket = 0;
@@ -101,6 +104,12 @@ static __always_inline void fill_trigger(struct wire_data *record, const struct 
 
 	if (state->peer_flags & CONNECTION_ACCEPTER)
 		return;
+	if (call->lineage > LINEAGE_NONE) {
+		state->flags &= ~SOCKET_OPENED;
+		record->trigger_socket = call->origin_socket;
+		record->trigger_position = call->origin_position;
+		return;
+	}
 	if (state->flags & SOCKET_OPENED) {
 		state->flags &= ~SOCKET_OPENED;
 		record->trigger_socket = state->trigger.socket;

@@ -33,6 +33,12 @@
 #define CONNECTION_OPENER 0x02	/* this side opened the connection; see local_start */
 #define CONNECTION_ACCEPTER 0x04 /* the other side did. Neither bit: not known */
 
+/* struct wire_data.lineage: what the process's runtime says of a send. */
+#define LINEAGE_NONE 0	    /* nothing is known of its runtime: trigger_ is the thread's */
+#define LINEAGE_UNKNOWN 1   /* its runtime was asked and names no request; no trigger */
+#define LINEAGE_GOROUTINE 2 /* trigger_ is the incoming request that the goroutine works for */
+#define LINEAGE_PYTHON 3    /* the same of the interpreter's context */
+
 struct wire_header {
 	__u16 kind;
 	__u16 size; /* of the whole record, header and payload included, bytes */
@@ -111,7 +117,7 @@ struct wire_data {
 	__u32 length;
 	__u16 captured;
 	__u8 flags;
-	__u8 reserved;
+	__u8 lineage; /* LINEAGE_ */
 	__u32 tgid;
 	__u32 tid;
 	__u64 trigger_socket;
@@ -152,6 +158,24 @@ struct wire_process {
 	__u8 name[16]; /* the kernel's short name of the program, NUL-terminated */
 };
 
+/*
+ * How to read the runtime of a process: in the map runtime_processes, by tgid. Offsets in bytes;
+ * what does not exist in that version is 0.
+ */
+struct wire_runtime {
+	__u32 kind;	    /* RUNTIME_ */
+	__u32 goid;	    /* in runtime.g */
+	__u32 parent_goid;  /* the same, since Go 1.21 */
+	__u32 current;	    /* curg in runtime.m, for Go without parent_goid */
+	__u32 connection;   /* conn in net/http.persistConn */
+	__u32 thread_state; /* Python: from the thread's base to the slot with its PyThreadState */
+	__u32 context;	    /* in PyThreadState */
+	__u32 reserved;
+};
+
+#define RUNTIME_GO 1
+#define RUNTIME_PYTHON 2
+
 struct wire_listen {
 	struct wire_header header;
 	__u32 tgid;
@@ -161,12 +185,14 @@ struct wire_listen {
 
 /*
  * One a CPU, in the map capture_counters: what became of the calls of selected threads.
- * seen = captured + the sum of dropped. Bytes are those that the calls moved. Two knobs that
+ * seen = captured + the sum of dropped. Bytes are those that the calls moved. Knobs that
  * userspace turns while programs run stand here too, since every call touches this memory.
  */
 struct capture_counters {
 	__u32 shed_per_mille; /* connections not captured, by the hash of their name */
 	__u32 announce_generation; /* when raised, connections are announced again */
+	__u32 follows_runtimes; /* processes in the map runtime_processes */
+	__u32 reserved;
 	__u64 seen;
 	__u64 captured;
 	__u64 bytes_seen;
@@ -185,8 +211,9 @@ _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
 _Static_assert(sizeof(struct wire_process) == 56, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
+_Static_assert(sizeof(struct wire_runtime) == 32, "wire_runtime");
 _Static_assert(sizeof(struct wire_peer) == 24, "wire_peer");
 _Static_assert(sizeof(struct wire_verdict) == 8, "wire_verdict");
-_Static_assert(sizeof(struct capture_counters) == 200, "capture_counters");
+_Static_assert(sizeof(struct capture_counters) == 208, "capture_counters");
 
 #endif

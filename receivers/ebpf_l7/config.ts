@@ -50,6 +50,7 @@ export interface EbpfL7Config {
   readonly raw_statements: boolean;
   readonly metrics_interval: number;
   readonly protocols: ProtocolRules;
+  readonly runtimes: { readonly go: boolean; readonly python: boolean };
   readonly record: RecordConfig;
 }
 
@@ -111,5 +112,18 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .default(10_000)
     .describe("How often duration histograms are sent in a metrics pipeline."),
   protocols: protocolRules.prefault({}),
+  runtimes: z
+    .strictObject({
+      go: z
+        .boolean()
+        .default(true)
+        .describe("Follow goroutines, by two uprobes: each new one, and each HTTP/1 client call."),
+      python: z
+        .boolean()
+        .default(true)
+        .describe("Follow the contexts of asyncio, by one uprobe: each copy of a context."),
+    })
+    .prefault({})
+    .describe("Language runtimes that say which request a call is for. Needs Linux 6.6."),
   record: recordSchema.prefault({}),
 });

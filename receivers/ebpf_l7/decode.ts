@@ -6,6 +6,7 @@ import {
   DATA_SEND,
   DATA_SHED,
   DATA_SLEPT,
+  DATA_TLS,
   DATA_TRIGGER_CONNECT,
   DATA_UNDETERMINED,
   DATA_WAITED,
@@ -28,6 +29,7 @@ import {
   WIRE_DATA_CAPTURED,
   WIRE_DATA_FLAGS,
   WIRE_DATA_LENGTH,
+  WIRE_DATA_LINEAGE,
   WIRE_DATA_POSITION,
   WIRE_DATA_SOCKET,
   WIRE_DATA_TAIL,
@@ -179,6 +181,8 @@ export interface CallFacts {
   readonly triggeredAtConnect: boolean;
   readonly triggerSocket: number;
   readonly triggerPosition: number;
+  /** LINEAGE_: whether the runtime names the trigger. */
+  readonly lineage: number;
 }
 
 /**
@@ -200,6 +204,8 @@ export class DataCursor implements DataRecord, CallFacts {
   /** Socket cookie. */
   socket = 0;
   isShed = false;
+  /** Clear text of a TLS session; positions count clear text. */
+  isTls = false;
   /** The kernel did not know a verdict on its connection. */
   isUndetermined = false;
   slept = false;
@@ -210,6 +216,8 @@ export class DataCursor implements DataRecord, CallFacts {
   triggerSocket = 0;
   /** One past the last byte of that read. */
   triggerPosition = 0;
+  /** LINEAGE_: whether the runtime names the trigger; see wire.h. */
+  lineage = 0;
 
   constructor(memory: RingMemory) {
     this.#u32 = memory.u32;
@@ -222,8 +230,10 @@ export class DataCursor implements DataRecord, CallFacts {
     const sizes = u32[index + WIRE_DATA_CAPTURED / 4] ?? 0;
     const flags = (sizes >>> (8 * (WIRE_DATA_FLAGS - WIRE_DATA_CAPTURED))) & 0xff;
     const tail = index + WIRE_DATA_TAIL / 4;
+    this.lineage = sizes >>> (8 * (WIRE_DATA_LINEAGE - WIRE_DATA_CAPTURED));
     this.direction = (flags & DATA_SEND) === 0 ? RECEIVED : SENT;
     this.isShed = (flags & DATA_SHED) !== 0;
+    this.isTls = (flags & DATA_TLS) !== 0;
     this.isUndetermined = (flags & DATA_UNDETERMINED) !== 0;
     this.slept = (flags & DATA_SLEPT) !== 0;
     this.waited = (flags & DATA_WAITED) !== 0;
@@ -242,7 +252,8 @@ export class DataCursor implements DataRecord, CallFacts {
   }
   facts(): CallFacts {
     const { pid, tid, slept, waited, triggeredAtConnect, triggerSocket, triggerPosition } = this;
-    return { pid, tid, slept, waited, triggeredAtConnect, triggerSocket, triggerPosition };
+    const { lineage } = this;
+    return { pid, tid, slept, waited, triggeredAtConnect, triggerSocket, triggerPosition, lineage };
   }
 
   /** Says of another call what it said then; its bytes stay where they are. */
@@ -254,5 +265,6 @@ export class DataCursor implements DataRecord, CallFacts {
     this.triggeredAtConnect = facts.triggeredAtConnect;
     this.triggerSocket = facts.triggerSocket;
     this.triggerPosition = facts.triggerPosition;
+    this.lineage = facts.lineage;
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ATTR_PROCESS_RUNTIME_NAME } from "@opentelemetry/semantic-conventions/incubating";
+import { LINEAGE_NONE, LINEAGE_PYTHON } from "../../bpf/generated/wire.ts";
 import type { ProcessSelection } from "../../src/model/process.ts";
 import type { Exchange, LossReason } from "../../src/model/protocol.ts";
 import {
@@ -8,7 +9,9 @@ import {
   KEY_SAME_CONNECTION,
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
+  TRIGGER_GOROUTINE,
   TRIGGER_NONE,
+  TRIGGER_PYTHON,
   TRIGGER_REQUEST,
   TRIGGER_RESPONSE,
 } from "../../src/model/stitch-key.ts";
@@ -117,7 +120,8 @@ export class ExchangeTracker implements ConnectionEvents {
       const startNs = peer.startOf(exchange.requestPosition - excessOf(connection));
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
-    if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
+    if (cursor.lineage !== LINEAGE_NONE) this.#resolveLineage(link);
+    else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
   }
 
   #nameDatagram(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
@@ -224,6 +228,16 @@ export class ExchangeTracker implements ConnectionEvents {
   #forgetIdle(): void {
     for (const [tid, thread] of this.#threads) if (thread.open === 0) this.#threads.delete(tid);
     for (const [pid, one] of this.#processes) if (one.open === 0) this.#processes.delete(pid);
+  }
+
+  /** The runtime was asked: the request that it names, or none. */
+  #resolveLineage(link: ExchangeLink): void {
+    const { cursor, table } = this.#options;
+    const source = cursor.triggerSocket === 0 ? undefined : table.get(cursor.triggerSocket);
+    if (source?.role !== "server") return;
+    this.#triggeredByRequest(source, link);
+    if (link.triggerKind !== TRIGGER_REQUEST) return;
+    link.triggerKind = cursor.lineage === LINEAGE_PYTHON ? TRIGGER_PYTHON : TRIGGER_GOROUTINE;
   }
 
   /**

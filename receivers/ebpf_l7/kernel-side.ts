@@ -23,6 +23,7 @@ import {
   CAPTURE_COUNTERS_CLOSES_LOST,
   CAPTURE_COUNTERS_CONNECTIONS,
   CAPTURE_COUNTERS_DROPPED,
+  CAPTURE_COUNTERS_FOLLOWS_RUNTIMES,
   CAPTURE_COUNTERS_MARKERS,
   CAPTURE_COUNTERS_NO_PAYLOAD,
   CAPTURE_COUNTERS_SEEN,
@@ -33,11 +34,13 @@ import {
   WIRE_VERDICT_PROTOCOL,
 } from "../../bpf/generated/wire.ts";
 import { AgentError } from "../../src/component/errors.ts";
+import type { Logger } from "../../src/component/telemetry.ts";
 import type { Protocol } from "../../src/model/protocol.ts";
 import { PROTOCOLS } from "../../src/protocols/registry.ts";
 import type { EbpfL7Config } from "./config.ts";
 import type { RingMemory } from "./decode.ts";
 import { disabledInKernel, portRules } from "./protocol-rules.ts";
+import { Runtimes, type RuntimesConfig } from "./runtimes/runtimes.ts";
 
 const OBJECTS = new URL("../../build/bpf/", import.meta.url);
 const SYSFS_BTF = "/sys/kernel/btf/vmlinux";
@@ -90,6 +93,8 @@ export interface CaptureSource {
   decide(socket: number, localStart: number, wireProtocol: number): void;
   /** From now on records tell a sleep on a lock from a wait for events. May be called again. */
   watchSleeps(): void;
+  /** Follows requests inside processes by their language runtimes, until `close`. */
+  followRuntimes?(config: RuntimesConfig, logger: Logger): Pick<Runtimes, "follow" | "forget">;
   close(): void;
 }
 
@@ -102,11 +107,14 @@ export class BpfCapture implements CaptureSource {
   readonly #verdictKey = new DataView(new ArrayBuffer(8));
   readonly #verdictValue = new DataView(new ArrayBuffer(WIRE_VERDICT_BYTES));
   readonly hooks: "sock" | "syscalls";
+  readonly #selection: BpfMap;
   #generation = 0;
   #watchesSleeps = false;
+  #runtimes: Runtimes | undefined;
 
-  constructor(object: LoadedObject, hooks: "sock" | "syscalls") {
+  constructor(object: LoadedObject, hooks: "sock" | "syscalls", selection: BpfMap) {
     this.#object = object;
+    this.#selection = selection;
     this.hooks = hooks;
     this.#ring = object.ring("socket_messages");
     this.#verdicts = object.map("verdicts");
@@ -126,7 +134,8 @@ export class BpfCapture implements CaptureSource {
       throw new AgentError("BS_START", `ebpf_l7: ${path} is missing. Run: npm run setup`);
     }
     try {
-      return new BpfCapture(loadObject({ path, config, selection, hooks, protocols }), hooks);
+      const object = loadObject({ path, config, selection, hooks, protocols });
+      return new BpfCapture(object, hooks, selection);
     } catch (cause) {
       throw toAgentError(cause);
     }
@@ -207,8 +216,17 @@ export class BpfCapture implements CaptureSource {
     this.#watchesSleeps = true;
   }
 
+  followRuntimes(config: RuntimesConfig, logger: Logger): Runtimes {
+    this.#runtimes = new Runtimes({
+      ...{ config, logger, capture: this.#object, selection: this.#selection },
+      onCount: (count) => this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_RUNTIMES, count),
+    });
+    return this.#runtimes;
+  }
+
   /** Detaches and frees. */
   close(): void {
+    this.#runtimes?.close();
     this.#ring.close();
     this.#counters.close();
     this.#object.close();

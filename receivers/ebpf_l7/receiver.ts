@@ -119,6 +119,8 @@ interface RunningOptions {
   readonly emit: (batch: Batch) => void;
 }
 
+type RuntimeFollower = ReturnType<NonNullable<CaptureSource["followRuntimes"]>>;
+
 /** All that lives between start and shutdown. */
 class Running {
   readonly #options: RunningOptions;
@@ -136,6 +138,7 @@ class Running {
   readonly #metrics: DurationMetrics | undefined;
   readonly #collector: NodeJS.Timeout | undefined;
   readonly #changes: Subscription;
+  readonly #runtimes: RuntimeFollower | undefined;
   /** Processes that ended since the last collection of metrics. */
   readonly #deselected = new Set<SelectedProcess>();
   readonly #recorder: Recorder | undefined;
@@ -159,6 +162,8 @@ class Running {
       this.#collector = setInterval(() => this.#collect(), config.metrics_interval);
     }
     if ([...selection.selected()].some(isEventLoop)) source.watchSleeps();
+    this.#runtimes = source.followRuntimes?.(config.runtimes, settings.telemetry.logger);
+    for (const one of selection.selected()) this.#runtimes?.follow(one);
     this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
     const cursor = new DataCursor(source.memory);
     const encoder = new SpanEncoder({ clock: this.#clock, batcher: this.#batcher });
@@ -262,6 +267,8 @@ class Running {
   #onChange({ kind, process: changed }: SelectionChange): void {
     if (kind === "selected") this.#recorder?.process(changed);
     if (kind === "selected" && isEventLoop(changed)) this.#options.source.watchSleeps();
+    if (kind === "selected") this.#runtimes?.follow(changed);
+    else this.#runtimes?.forget(changed);
     if (this.#metrics === undefined) return;
     if (kind === "deselected") this.#deselected.add(changed);
     else this.#deselected.delete(changed);

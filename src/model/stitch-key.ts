@@ -38,6 +38,10 @@ export const TRIGGER_NONE = 0;
 export const TRIGGER_REQUEST = 1;
 /** The thread last read (part of) the response to an earlier outgoing request: a client span. */
 export const TRIGGER_RESPONSE = 2;
+/** The incoming request that the writing goroutine works for, or the one that started it. */
+export const TRIGGER_GOROUTINE = 3;
+/** The incoming request that Python's current context works for, or one it was copied from. */
+export const TRIGGER_PYTHON = 4;
 
 /** Attributes that `span_stitch` writes on a span whose parent it found. */
 export const STITCH_EVIDENCE = "stitch.evidence";

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ElfFile, FunctionIndex, type FunctionOffset } from "libbpf-ts";
+import { RUNTIME_GO } from "../../../bpf/generated/wire.ts";
+import type { RuntimePlan, RuntimeProbe, RuntimeRefusal } from "./plan.ts";
+
+/** `.go.buildinfo` (cmd/go: debug/buildinfo): magic, pointer size, flags; the version at 32. */
+const BUILD_INFO_FLAGS = 15;
+const BUILD_INFO_INLINE = 0x02;
+const BUILD_INFO_VERSION = 32;
+const MACHINE_X86_64 = 62;
+const MACHINE_AARCH64 = 183;
+/** conn in net/http.persistConn: behind `alt`, `t` and `cacheKey`; the same in 1.18 to 1.26. */
+const PERSIST_CONN_CONN = 80;
+
+interface Layout {
+  /** The first minor version of Go 1 that has it. */
+  readonly since: number;
+  readonly goid: number;
+  /** In runtime.g; 0 before Go 1.21. */
+  readonly parentGoid: number;
+  /** curg in runtime.m. */
+  readonly current: number;
+}
+
+/** By the sources of runtime/runtime2.go, 64 bit. */
+const LAYOUTS: readonly Layout[] = [
+  { since: 26, goid: 152, parentGoid: 280, current: 184 },
+  { since: 25, goid: 152, parentGoid: 272, current: 184 },
+  { since: 23, goid: 160, parentGoid: 280, current: 192 },
+  { since: 21, goid: 152, parentGoid: 272, current: 192 },
+  { since: 18, goid: 152, parentGoid: 0, current: 192 },
+];
+/** Newer ones may have other layouts. */
+const MINOR_MAX = 26;
+
+/** How to follow a Go program; undefined when the file is none. */
+export function planGo(path: string): RuntimePlan | RuntimeRefusal | undefined {
+  using file = openElf(path);
+  const version = file === undefined ? undefined : goVersion(file);
+  if (file === undefined || version === undefined) return undefined;
+  const minor = Number(/^go1\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
+  const layout = LAYOUTS.find(({ since }) => minor >= since);
+  if (layout === undefined || minor > MINOR_MAX) {
+    return { refused: `${version}: its layouts are not known, Go 1.18 to 1.${MINOR_MAX} are` };
+  }
+  using index = FunctionIndex.open(path);
+  const created = find(index, "runtime.newproc1");
+  if (created === undefined) return { refused: `${version}: there is no runtime.newproc1` };
+  const end = returnOf(file, created);
+  if (end === undefined) return { refused: `${version}: the end of runtime.newproc1 is not found` };
+  const probes: RuntimeProbe[] = [{ program: "go_created", offset: end }];
+  // Not there in a program without an HTTP client.
+  const roundTrip = find(index, "net/http.(*persistConn).roundTrip");
+  if (roundTrip !== undefined) {
+    probes.unshift({ program: "go_round_trip", offset: roundTrip.offset });
+  }
+  const { goid, parentGoid, current } = layout;
+  const connection = PERSIST_CONN_CONN;
+  return { kind: RUNTIME_GO, version, path, probes, goid, parentGoid, current, connection };
+}
+
+function openElf(path: string): (ElfFile & Disposable) | undefined {
+  try {
+    const file = ElfFile.open(path);
+    return Object.assign(file, { [Symbol.dispose]: () => file.close() });
+  } catch {
+    return undefined;
+  }
+}
+
+/** `go1.26.1`; undefined when the file is no Go program of 1.18 or later. */
+function goVersion(file: ElfFile): string | undefined {
+  const section = file.section(".go.buildinfo");
+  if (section === undefined) return undefined;
+  const bytes = file.readSection(section);
+  if (((bytes[BUILD_INFO_FLAGS] ?? 0) & BUILD_INFO_INLINE) === 0) return undefined;
+  const length = bytes[BUILD_INFO_VERSION] ?? 0;
+  const start = BUILD_INFO_VERSION + 1;
+  return Buffer.from(bytes.subarray(start, start + length)).toString("latin1");
+}
+
+function find(index: FunctionIndex, name: string): FunctionOffset | undefined {
+  try {
+    return index.find(name)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * File offset of the function's one return instruction. A return probe of the kernel would change
+ * the stack, which Go moves; so the instruction is found, and not guessed: by its whole epilogue,
+ * with the frame's size as in the prologue, and only if there is exactly one.
+ */
+function returnOf(file: ElfFile, { offset, bytes }: FunctionOffset): number | undefined {
+  const text = file.section(".text");
+  if (text === undefined || offset < text.offset) return undefined;
+  const start = offset - text.offset;
+  const code = Buffer.from(file.readSection(text).subarray(start, start + bytes));
+  const at =
+    file.machine === MACHINE_X86_64
+      ? returnOnX86(code)
+      : file.machine === MACHINE_AARCH64
+        ? returnOnArm(code)
+        : undefined;
+  return at === undefined ? undefined : offset + at;
+}
+
+/** `push rbp; mov rbp, rsp; sub rsp, N` … `add rsp, N; pop rbp; ret`. */
+export function returnOnX86(code: Buffer): number | undefined {
+  const prologue = code.indexOf(Buffer.from([0x55, 0x48, 0x89, 0xe5]));
+  if (prologue < 0) return undefined;
+  const sub = prologue + 4;
+  const isShort = code[sub + 1] === 0x83;
+  const isSub = code[sub] === 0x48 && (isShort || code[sub + 1] === 0x81) && code[sub + 2] === 0xec;
+  if (!isSub) return undefined;
+  const size = code.subarray(sub + 3, sub + (isShort ? 4 : 7));
+  const add = [0x48, isShort ? 0x83 : 0x81, 0xc4, ...size, 0x5d, 0xc3];
+  return onlyIndexOf(code, Buffer.from(add), add.length - 1);
+}
+
+/** Instructions are words: `ret` is one of its own. */
+function returnOnArm(code: Buffer): number | undefined {
+  let found: number | undefined;
+  for (let at = 0; at + 4 <= code.length; at += 4) {
+    if (code.readUInt32LE(at) !== 0xd65f03c0) continue;
+    if (found !== undefined) return undefined;
+    found = at;
+  }
+  return found;
+}
+
+function onlyIndexOf(code: Buffer, wanted: Buffer, shift: number): number | undefined {
+  const first = code.indexOf(wanted);
+  if (first < 0 || code.indexOf(wanted, first + 1) >= 0) return undefined;
+  return first + shift;
+}

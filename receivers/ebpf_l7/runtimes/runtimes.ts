@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type BpfMap, type Link, type LoadedObject, openObject } from "libbpf-ts";
+import type { Logger } from "../../../src/component/telemetry.ts";
+import type { SelectedProcess } from "../../../src/model/process.ts";
+import { planGo } from "./go.ts";
+import { encodePlan, type RuntimePlan, type RuntimeRefusal } from "./plan.ts";
+import { planPython } from "./python.ts";
+
+const OBJECT = new URL("../../../build/bpf/runtimes.bpf.o", import.meta.url);
+/** The maps of bpf/include/lineage.bpf.h, which the capturing object made, and the selection. */
+const SHARED_MAPS = [
+  "runtime_processes",
+  "goroutines",
+  "go_callers",
+  "python_contexts",
+  "python_connections",
+] as const;
+
+export interface RuntimesConfig {
+  readonly go: boolean;
+  readonly python: boolean;
+}
+
+export interface RuntimesOptions {
+  readonly config: RuntimesConfig;
+  /** That captures: its maps are shared. */
+  readonly capture: LoadedObject;
+  readonly selection: BpfMap;
+  /** How many processes are followed. */
+  readonly onCount: (count: number) => void;
+  readonly logger: Logger;
+}
+
+/**
+ * Follows requests inside selected processes by their language runtime: tells the kernel how to
+ * read it and attaches the uprobes that it needs, to these processes only.
+ */
+export class Runtimes {
+  readonly #options: RuntimesOptions;
+  readonly #links = new Map<number, readonly Link[]>();
+  #object: LoadedObject | undefined;
+  #isRefused = false;
+
+  constructor(options: RuntimesOptions) {
+    this.#options = options;
+  }
+
+  /** Does nothing for a process of another runtime, or one that is followed already. */
+  follow(process: SelectedProcess): void {
+    const { pid } = process;
+    this.forget(process);
+    try {
+      const plan = this.#planOf(process);
+      if (plan === undefined || this.#isRefused) return;
+      if ("refused" in plan) this.#warn(process, plan.refused);
+      else this.#attach(pid, plan);
+    } catch (error) {
+      if (existsSync(`/proc/${pid}`)) this.#warn(process, String(error));
+    }
+  }
+
+  forget({ pid }: SelectedProcess): void {
+    const links = this.#links.get(pid);
+    if (links === undefined) return;
+    this.#links.delete(pid);
+    this.#options.capture.map("runtime_processes").delete(uint32(pid));
+    for (const link of links) link.detach();
+    this.#options.onCount(this.#links.size);
+  }
+
+  close(): void {
+    this.#links.clear();
+    this.#object?.close();
+  }
+
+  #planOf({ pid }: SelectedProcess): RuntimePlan | RuntimeRefusal | undefined {
+    const { config } = this.#options;
+    const go = config.go ? planGo(`/proc/${pid}/exe`) : undefined;
+    return go ?? (config.python ? planPython(pid) : undefined);
+  }
+
+  #attach(pid: number, plan: RuntimePlan): void {
+    const { capture, onCount, logger } = this.#options;
+    this.#object ??= this.#load();
+    const links: Link[] = [];
+    this.#links.set(pid, links);
+    try {
+      for (const { program, offset } of plan.probes) {
+        const { path } = plan;
+        links.push(
+          this.#object.attach(program, { kind: "uprobe_multi", path, pid, targets: [{ offset }] }),
+        );
+      }
+      capture.map("runtime_processes").set(uint32(pid), encodePlan(plan));
+      onCount(this.#links.size);
+    } catch (cause) {
+      for (const link of links) link.detach();
+      this.#links.delete(pid);
+      throw cause;
+    }
+    logger.info("Runtime followed", { pid, version: plan.version });
+  }
+
+  #load(): LoadedObject {
+    const { capture, selection } = this.#options;
+    try {
+      const object = openObject(fileURLToPath(OBJECT));
+      for (const name of SHARED_MAPS) object.map(name).reuse(capture.map(name));
+      object.map("selected_tasks").reuse(selection);
+      return object.load();
+    } catch (cause) {
+      this.#isRefused = true;
+      throw cause;
+    }
+  }
+
+  #warn({ pid, serviceName }: SelectedProcess, reason: string): void {
+    this.#options.logger.warn("Runtime not followed: its calls are linked by other evidence", {
+      pid,
+      service: serviceName,
+      reason,
+    });
+  }
+}
+
+function uint32(value: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setUint32(0, value, true);
+  return new Uint8Array(view.buffer);
+}

@@ -1,0 +1,3 @@
+module backstitch.test/truth
+
+go 1.18
