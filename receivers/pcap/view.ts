@@ -201,6 +201,7 @@ export class View implements ExchangeEvents {
     const made = new SpanConnection({
       ...facts,
       role,
+      isAccepter: facts.role === "server",
       clientStart: role === "client" ? localStart : remoteStart,
       serverStart: role === "client" ? remoteStart : localStart,
       positionExcess: 0,

@@ -22,6 +22,11 @@ const KEYS = {
 /** What a receiver knows about a connection, corrected for the role of the watched process. */
 export interface ConnectionFacts {
   readonly role: Role;
+  /**
+   * The watched process accepted the connection, whatever its role in an exchange: a broker that
+   * sends to a consumer asks, but is the server. Default: its role is `server`.
+   */
+  readonly isAccepter?: boolean;
   /** Sequence number of the first byte of the client's and of the server's stream, u32. */
   readonly clientStart: number;
   readonly serverStart: number;
@@ -55,12 +60,16 @@ export class SpanConnection {
 
   /** The server's end, as this process sees it. */
   get serverAddress(): string {
-    return this.facts.role === "server" ? this.facts.localAddress : this.facts.remoteAddress;
+    return isAccepter(this.facts) ? this.facts.localAddress : this.facts.remoteAddress;
   }
 
   get serverPort(): number {
-    return this.facts.role === "server" ? this.facts.localPort : this.facts.remotePort;
+    return isAccepter(this.facts) ? this.facts.localPort : this.facts.remotePort;
   }
+}
+
+function isAccepter(facts: ConnectionFacts): boolean {
+  return facts.isAccepter ?? facts.role === "server";
 }
 
 const scratch = new ProtoWriter(256);
@@ -68,7 +77,7 @@ const writer = new AttributeWriter(scratch, SPAN_ATTRIBUTES);
 
 function encodeAttributes(facts: ConnectionFacts): Uint8Array {
   scratch.reset();
-  if (facts.role === "server") writer.string(KEYS.clientAddress, facts.remoteAddress);
+  if (isAccepter(facts)) writer.string(KEYS.clientAddress, facts.remoteAddress);
   writer.string(KEYS.peerAddress, facts.remoteAddress);
   writer.int(KEYS.peerPort, facts.remotePort);
   writer.string(
