@@ -97,6 +97,14 @@ if [ "$purpose" = test ]; then
 	need /usr/lib/python3/dist-packages/pymemcache python3-pymemcache
 	need /usr/lib/python3/dist-packages/pymongo python3-pymongo
 	need /usr/lib/python3/dist-packages/cassandra python3-cassandra
+	need dnsmasq dnsmasq-base
+	need dig bind9-dnsutils
+	need /usr/lib/python3/dist-packages/thrift python3-thrift
+	need /usr/share/java/zookeeper.jar zookeeper
+	need /usr/lib/python3/dist-packages/kazoo python3-kazoo
+	need slapd slapd
+	need ldapsearch ldap-utils
+	need php-cgi php-cgi
 fi
 if [ ${#packages[@]} -gt 0 ]; then
 	has apt-get || fail "These programs are missing: ${packages[*]}." \

@@ -3,6 +3,7 @@ import type { Protocol } from "../model/protocol.ts";
 import { AMQP10 } from "./amqp10/protocol.ts";
 import { AMQP091 } from "./amqp091/protocol.ts";
 import { CASSANDRA } from "./cassandra/protocol.ts";
+import { DNS } from "./dns/protocol.ts";
 import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
@@ -33,6 +34,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   AMQP10,
   ROCKETMQ,
   PULSAR,
+  DNS,
 ];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();

@@ -7,8 +7,13 @@ import { InputSource } from "./inputs.ts";
 
 const SECONDS = 1;
 
+/** What is spoken in datagrams, too, with goldens of its own. */
+const DATAGRAMS = PROTOCOLS.flatMap(({ name, datagrams }) =>
+  datagrams === undefined ? [] : [{ name: `${name}/datagrams`, ...datagrams }],
+);
+
 describe("fuzzing", () => {
-  for (const protocol of PROTOCOLS) {
+  for (const protocol of [...PROTOCOLS, ...DATAGRAMS]) {
     it(`finds nothing in ${protocol.name} within ${SECONDS} second`, () => {
       const seed = Math.floor(Math.random() * 2 ** 32);
       let last = seed;
