@@ -53,6 +53,12 @@ export type {
   VariableDescription,
 } from "./native.ts";
 export {
+  NETLINK_RECEIVE_BYTES_MIN,
+  type NetlinkOptions,
+  type NetlinkReceived,
+  NetlinkSocket,
+} from "./netlink.ts";
+export {
   BpfObject,
   type OpenOptions,
   openObject,

@@ -26,6 +26,9 @@ export interface NativeModule {
   };
   readonly NativeLink: { openPinned(path: string): NativeLink };
   readonly NativePerfBuffer: { open(cpu: number, wakeUpBytes: number): NativePerfBuffer };
+  readonly NativeNetlink: {
+    open(family: number, groups: number, receiveBytes: number, namespace?: string): NativeNetlink;
+  };
   readonly NativeWaiter: { start(fds: number[], callback: () => void): NativeWaiter };
   readonly NativeSymbolizer: {
     create(codeInfo: boolean, debugDirectories?: string[]): NativeSymbolizer;
@@ -59,6 +62,12 @@ export interface NativeOpenOptions {
 
 export interface NativeHandle {
   close(): void;
+}
+
+export interface NativeNetlink extends NativeHandle {
+  readonly fd: number;
+  send(messages: Uint8Array): void;
+  receive(into: Uint8Array): number;
 }
 
 export interface NativeObject extends NativeHandle {

@@ -10,6 +10,7 @@ mod link;
 mod log;
 mod map;
 mod memory;
+mod netlink;
 mod object;
 mod perf;
 mod probe;
