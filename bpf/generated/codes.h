@@ -9,6 +9,7 @@
 #define DROP_NO_STORAGE 3 /* no memory for the state of the socket */
 #define DROP_ENCRYPTED 4 /* TLS: nothing to read in it */
 #define DROP_DATAGRAM 5 /* a datagram of a port that nobody asked for */
+#define DROP_TLS_UNJOINED 6 /* clear text of a TLS session whose socket is not known */
 
 #define NO_PAYLOAD_NO_BUFFER 0 /* sendfile, splice, or a call whose buffer is not known */
 #define NO_PAYLOAD_IO_URING 1 /* io_uring: the buffer was not found */

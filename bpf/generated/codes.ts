@@ -8,6 +8,7 @@ export const DROP_REASONS = [
   "no_storage",
   "encrypted",
   "datagram",
+  "tls_unjoined",
 ] as const;
 
 export const NO_PAYLOAD_REASONS = [

@@ -12,6 +12,7 @@
 #include "shedding.bpf.h"
 #include "syscall.bpf.h"
 #include "lineage.bpf.h"
+#include "tls.bpf.h"
 
 /* Asks the runtime of the process for which request it sends. */
 static __always_inline void ask_runtime(struct call *call)
@@ -143,9 +144,13 @@ static __always_inline void observe(struct sock *sk, const struct tcp_sock *tp,
 		state->received_end = received_position(sk, tp, state->remote_start);
 		call.position = state->received_end - length;
 	}
+	if (count->follows_tls && is_of_tls_session(&call))
+		return;
 	if (count->follows_runtimes && direction == DIRECTION_SEND)
 		ask_runtime(&call);
 	capture(&call, buffers, scratch, turned);
+	if (count->follows_tls)
+		remember_ciphertext(&call);
 	if (direction == DIRECTION_RECEIVE) {
 		remember_read(&call);
 		if (count->follows_runtimes)
@@ -238,9 +243,13 @@ int BPF_PROG(socket_state_changed, struct sock *sk, int old_state, int new_state
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_destroyed, struct sock *sk)
 {
+	struct capture_counters *count = counters();
+	struct socket_state *state = state_of(sk);
 	__u64 address = (__u64)sk;
 
-	write_close(state_of(sk));
+	if (state && count && count->follows_tls)
+		bpf_map_delete_elem(&tls_sockets, &state->cookie);
+	write_close(state);
 	state_gone(sk);
 	bpf_map_delete_elem(&go_callers, &address);
 	return 0;

@@ -25,6 +25,7 @@
 #define DATA_SLEPT 0x08		/* the thread slept between the trigger and this send */
 #define DATA_WAITED 0x20	/* with DATA_SLEPT: for events or for a time to pass, not only for a lock */
 #define DATA_UNDETERMINED 0x40 /* written while userspace had not decided yet */
+#define DATA_TLS 0x80		/* clear text of a TLS session on the socket; positions count clear text */
 #define DATA_SHED 0x10		/* the connection is shed: no more records but its close */
 
 /* struct wire_connection.flags */
@@ -176,6 +177,13 @@ struct wire_runtime {
 #define RUNTIME_GO 1
 #define RUNTIME_PYTHON 2
 
+/* What a function of a TLS library does, in the cookie of its probe. */
+#define TLS_CALL_READS 0x01
+#define TLS_CALL_WRITES 0x02
+#define TLS_CALL_COUNTS 0x04 /* the result is a success, the bytes are counted by reference */
+#define TLS_CALL_SENDS_FILE 0x08
+#define TLS_CALL_LONG 0x10 /* the result has 64 bits */
+
 struct wire_listen {
 	struct wire_header header;
 	__u32 tgid;
@@ -192,7 +200,7 @@ struct capture_counters {
 	__u32 shed_per_mille; /* connections not captured, by the hash of their name */
 	__u32 announce_generation; /* when raised, connections are announced again */
 	__u32 follows_runtimes; /* processes in the map runtime_processes */
-	__u32 reserved;
+	__u32 follows_tls; /* processes whose TLS library is watched */
 	__u64 seen;
 	__u64 captured;
 	__u64 bytes_seen;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { byteSize, duration } from "../../src/config/types.ts";
 
 import { type ProtocolRules, protocolRules } from "./protocol-rules.ts";
+import type { TlsConfig } from "./tls/tls-watch.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -33,6 +34,18 @@ const recordSchema = z.strictObject({
     .describe("Leave payload out but for what framing needs (HTTP/1 and Redis)."),
 });
 
+const tlsSchema = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe("Read what TLS libraries encrypt, by uprobes on watched processes (Linux 6.6 on)."),
+  openssl: z
+    .boolean()
+    .default(true)
+    .describe("OpenSSL and BoringSSL, as libraries or inside programs that have their symbols."),
+  gnutls: z.boolean().default(true).describe("GnuTLS."),
+});
+
 export interface EbpfL7Config {
   readonly discovery: string;
   readonly hooks: "auto" | "sock" | "syscalls";
@@ -52,6 +65,7 @@ export interface EbpfL7Config {
   readonly protocols: ProtocolRules;
   readonly runtimes: { readonly go: boolean; readonly python: boolean };
   readonly record: RecordConfig;
+  readonly tls: TlsConfig;
 }
 
 export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
@@ -126,4 +140,5 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .prefault({})
     .describe("Language runtimes that say which request a call is for. Needs Linux 6.6."),
   record: recordSchema.prefault({}),
+  tls: tlsSchema.prefault({}),
 });

@@ -18,6 +18,9 @@ const ENDED_MAX = 4;
 
 const UPGRADE_LOOKS = 8;
 
+/** Positions from here on: the TLS session's beginning was not seen; see bpf/include/tls.bpf.h. */
+const TLS_UNKNOWN_START = 2 ** 44;
+
 /** What a connection tells its owner; the exchange is one of this connection's. */
 export interface ConnectionEvents {
   begin(connection: Connection, exchange: Exchange): void;
@@ -69,6 +72,8 @@ export class Connection implements ExchangeEvents {
   isNamed = false;
   isShed = false;
   isGone = false;
+  /** Its records are the clear text of a TLS session. */
+  isTls = false;
   lastNs = 0;
   /** Ends of the streams as records told. */
   sentEnd = -1;
@@ -95,6 +100,7 @@ export class Connection implements ExchangeEvents {
       const { record } = this;
       spans = new SpanConnection({
         role,
+        isAccepter: this.#isAccepter(role),
         ...this.#name(role),
         family: record.family,
         localAddress: record.localAddress,
@@ -106,6 +112,11 @@ export class Connection implements ExchangeEvents {
       else this.#serverSpans = spans;
     }
     return spans;
+  }
+
+  #isAccepter(role: Role): boolean {
+    const { side } = this.record;
+    return side === "unknown" ? (this.role ?? role) === "server" : side === "accepter";
   }
 
   #name(role: Role): Pick<ConnectionFacts, "clientStart" | "serverStart" | "positionExcess"> {
@@ -123,8 +134,33 @@ export class Connection implements ExchangeEvents {
     return {
       clientStart: role === "client" ? localStart : record.remoteStart,
       serverStart: role === "client" ? record.remoteStart : localStart,
-      positionExcess: role === "client" ? excess : 0,
+      // The clear text of TLS is counted without the SYN.
+      positionExcess: role === "client" && !this.isTls ? excess : 0,
     };
+  }
+
+  /** From here on records are clear text, first at `position`; what came before was about TLS. */
+  startTls(position: number): void {
+    this.isTls = true;
+    this.parser = undefined;
+    this.detecting = undefined;
+    this.protocol = undefined;
+    this.needsLook = false;
+    this.isUpgraded = false;
+    this.isMisjudged = false;
+    this.toldWire = 0;
+    this.toldNs = 0;
+    this.sentEnd = -1;
+    this.receivedEnd = -1;
+    this.#endedRequests.fill(-1);
+    this.#endedReads.fill(-1);
+    this.#clientSpans = undefined;
+    this.#serverSpans = undefined;
+    if (position < TLS_UNKNOWN_START) return;
+    // Both ends name bytes differently.
+    if (this.peer !== undefined) this.peer.peer = undefined;
+    this.peer = undefined;
+    this.isNamed = true;
   }
 
   begin(exchange: Exchange): void {

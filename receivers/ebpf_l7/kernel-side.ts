@@ -24,6 +24,7 @@ import {
   CAPTURE_COUNTERS_CONNECTIONS,
   CAPTURE_COUNTERS_DROPPED,
   CAPTURE_COUNTERS_FOLLOWS_RUNTIMES,
+  CAPTURE_COUNTERS_FOLLOWS_TLS,
   CAPTURE_COUNTERS_MARKERS,
   CAPTURE_COUNTERS_NO_PAYLOAD,
   CAPTURE_COUNTERS_SEEN,
@@ -41,6 +42,7 @@ import type { EbpfL7Config } from "./config.ts";
 import type { RingMemory } from "./decode.ts";
 import { disabledInKernel, portRules } from "./protocol-rules.ts";
 import { Runtimes, type RuntimesConfig } from "./runtimes/runtimes.ts";
+import { TlsWatch } from "./tls/tls-watch.ts";
 
 const OBJECTS = new URL("../../build/bpf/", import.meta.url);
 const SYSFS_BTF = "/sys/kernel/btf/vmlinux";
@@ -94,9 +96,13 @@ export interface CaptureSource {
   /** From now on records tell a sleep on a lock from a wait for events. May be called again. */
   watchSleeps(): void;
   /** Follows requests inside processes by their language runtimes, until `close`. */
+  /** Reads the clear text of processes by their TLS libraries, until `close`. */
+  watchTls?(config: EbpfL7Config, logger: Logger): TlsWatcher;
   followRuntimes?(config: RuntimesConfig, logger: Logger): Pick<Runtimes, "follow" | "forget">;
   close(): void;
 }
+
+export type TlsWatcher = Pick<TlsWatch, "follow" | "forget" | "sees" | "processes" | "probes">;
 
 /** The programs of `bpf/socket_messages.bpf.c` or `bpf/socket_syscalls.bpf.c`, attached. */
 export class BpfCapture implements CaptureSource {
@@ -111,6 +117,7 @@ export class BpfCapture implements CaptureSource {
   #generation = 0;
   #watchesSleeps = false;
   #runtimes: Runtimes | undefined;
+  #tls: TlsWatch | undefined;
 
   constructor(object: LoadedObject, hooks: "sock" | "syscalls", selection: BpfMap) {
     this.#object = object;
@@ -224,8 +231,22 @@ export class BpfCapture implements CaptureSource {
     return this.#runtimes;
   }
 
+  watchTls(config: EbpfL7Config, logger: Logger): TlsWatcher {
+    this.#tls = new TlsWatch({
+      ...{ config: config.tls, logger, capture: this.#object, selection: this.#selection },
+      rodata: {
+        capture_bytes_max: config.capture_bytes,
+        protocols_disabled: disabledInKernel(config.protocols, PROTOCOLS),
+        has_port_rules: portRules(config.protocols, PROTOCOLS).size > 0,
+      },
+      onCount: (count) => this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_TLS, count),
+    });
+    return this.#tls;
+  }
+
   /** Detaches and frees. */
   close(): void {
+    this.#tls?.close();
     this.#runtimes?.close();
     this.#ring.close();
     this.#counters.close();

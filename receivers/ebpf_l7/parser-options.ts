@@ -10,14 +10,16 @@ const SERVICES_MAX = 1024;
 export function perService(
   config: EbpfL7Config,
   selection: Pick<ProcessSelection, "process">,
-): (pid: number) => ParserOptions {
-  const made = new Map<string, ParserOptions>();
+): (pid: number, isSecure: boolean) => ParserOptions {
+  const plain = new Map<string, ParserOptions>();
+  const secure = new Map<string, ParserOptions>();
   const serviceOf = boundedService(selection);
-  return (pid) => {
+  return (pid, isSecure) => {
+    const made = isSecure ? secure : plain;
     const name = serviceOf(pid);
     let options = made.get(name);
     if (options === undefined) {
-      options = parserOptions(config);
+      options = parserOptions(config, isSecure);
       made.set(name, options);
     }
     return options;
@@ -38,7 +40,7 @@ export function boundedService(
   };
 }
 
-function parserOptions(config: EbpfL7Config): ParserOptions {
+function parserOptions(config: EbpfL7Config, isSecure: boolean): ParserOptions {
   return {
     headBytesMax: config.head_bytes_max,
     pipelinedMax: config.pipelined_max,
@@ -47,5 +49,6 @@ function parserOptions(config: EbpfL7Config): ParserOptions {
     responseHeaders: config.response_headers,
     routesMax: config.routes_max,
     rawStatements: config.raw_statements,
+    isSecure,
   };
 }

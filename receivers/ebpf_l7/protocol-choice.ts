@@ -25,13 +25,15 @@ export interface ProtocolChoiceOptions {
   readonly cursor: DataCursor;
   readonly rules: ProtocolRules;
   /** Of the service that the process belongs to. */
-  readonly parserOptions: (pid: number) => ParserOptions;
+  readonly parserOptions: (pid: number, isSecure: boolean) => ParserOptions;
   readonly protocolByWire: (wireProtocol: number) => Protocol | undefined;
   /** All that are detected; those of the registry if not given. */
   readonly protocols?: readonly Protocol[] | undefined;
   readonly verdicts: VerdictSink;
   readonly account: Account;
   readonly serviceOf: (pid: number) => string;
+  /** A process speaks TLS: is its clear text read? */
+  readonly seesTls?: ((pid: number) => boolean) | undefined;
 }
 
 /** A verdict that the kernel has not taken after so long is told again. */
@@ -57,9 +59,9 @@ export class ProtocolChoice {
   createParser(connection: Connection): ConnectionParser {
     const { cursor, rules, protocolByWire, parserOptions } = this.#options;
     const { protocol, localPort, remotePort } = connection.record;
-    const options = parserOptions(cursor.pid);
+    const options = parserOptions(cursor.pid, connection.isTls);
     const fixed = fixedProtocol(rules, localPort, remotePort) ?? connection.protocol?.name;
-    const byKernel = protocolByWire(protocol);
+    const byKernel = connection.isTls ? undefined : protocolByWire(protocol);
     if (fixed === undefined && byKernel !== undefined && !connection.isMisjudged) {
       return byKernel.createParser(options, connection);
     }
@@ -113,7 +115,7 @@ export class ProtocolChoice {
     connection.needsLook = false;
     connection.toldWire = WIRE_PROTOCOL_TLS;
     connection.toldNs = cursor.timeNs;
-    this.countOpaque(connection.record.pid);
+    this.meetTls(connection.record.pid);
     this.#isMindChanged = true;
     verdicts.decide(connection.record.socket, connection.record.localStart, WIRE_PROTOCOL_TLS);
   }
@@ -124,7 +126,8 @@ export class ProtocolChoice {
     if (detecting === undefined || detecting.verdict === "undecided") return;
     const { verdicts, cursor } = this.#options;
     const wire = wireVerdict(detecting);
-    const isWaiting = record.protocol === WIRE_PROTOCOL_UNDETERMINED && connection.toldWire === 0;
+    const isAsked = record.protocol === WIRE_PROTOCOL_UNDETERMINED || connection.isTls;
+    const isWaiting = isAsked && connection.toldWire === 0;
     const isRefused = wire === WIRE_PROTOCOL_IGNORED || wire === WIRE_PROTOCOL_TLS;
     connection.protocol = detecting.protocol;
     connection.toldWire = wire;
@@ -133,7 +136,8 @@ export class ProtocolChoice {
     if (record.isDatagram) return;
     // A kernel that is sure, or was told otherwise, does not wait; it asks when it announces again.
     if (!isWaiting && isRefused) this.#isMindChanged = true;
-    if (record.protocol === WIRE_PROTOCOL_UNDETERMINED || isRefused) {
+    const isAwaited = record.protocol === WIRE_PROTOCOL_UNDETERMINED || cursor.isUndetermined;
+    if (isAwaited || isRefused) {
       verdicts.decide(record.socket, record.localStart, wire);
     }
   }
@@ -153,14 +157,14 @@ export class ProtocolChoice {
     this.#options.verdicts.announceAgain();
   }
 
-  /** The kernel saw that it is encrypted. */
-  countOpaque(pid: number): void {
-    const { account, serviceOf } = this.#options;
-    account.opaque("tls", serviceOf(pid));
+  /** It is encrypted: counted, unless its clear text comes by way of its TLS library. */
+  meetTls(pid: number): void {
+    const { account, serviceOf, seesTls } = this.#options;
+    if (seesTls?.(pid) !== true) account.opaque("tls", serviceOf(pid));
   }
 
   #count(connection: Connection, { verdict, protocol }: DetectingParser): void {
-    if (verdict === "tls") this.countOpaque(connection.record.pid);
+    if (verdict === "tls") this.meetTls(connection.record.pid);
     else this.#options.account.detected(protocol?.name ?? "unknown");
   }
 }

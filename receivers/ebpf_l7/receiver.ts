@@ -23,7 +23,7 @@ import { DrainLoop } from "./drain-loop.ts";
 import { isEventLoop } from "./event-loop.ts";
 import { SignalOutput } from "./exchange-output.ts";
 import { ExchangeTracker } from "./exchange-tracker.ts";
-import { BpfCapture, type CaptureSource } from "./kernel-side.ts";
+import { BpfCapture, type CaptureSource, type TlsWatcher } from "./kernel-side.ts";
 import { boundedService, perService } from "./parser-options.ts";
 import { ProtocolChoice } from "./protocol-choice.ts";
 import { RecordReader } from "./record-reader.ts";
@@ -139,6 +139,7 @@ class Running {
   readonly #collector: NodeJS.Timeout | undefined;
   readonly #changes: Subscription;
   readonly #runtimes: RuntimeFollower | undefined;
+  readonly #tls: TlsWatcher | undefined;
   /** Processes that ended since the last collection of metrics. */
   readonly #deselected = new Set<SelectedProcess>();
   readonly #recorder: Recorder | undefined;
@@ -163,7 +164,11 @@ class Running {
     }
     if ([...selection.selected()].some(isEventLoop)) source.watchSleeps();
     this.#runtimes = source.followRuntimes?.(config.runtimes, settings.telemetry.logger);
-    for (const one of selection.selected()) this.#runtimes?.follow(one);
+    this.#tls = source.watchTls?.(config, settings.telemetry.logger);
+    for (const one of selection.selected()) {
+      this.#runtimes?.follow(one);
+      this.#tls?.follow(one);
+    }
     this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
     const cursor = new DataCursor(source.memory);
     const encoder = new SpanEncoder({ clock: this.#clock, batcher: this.#batcher });
@@ -186,6 +191,7 @@ class Running {
       verdicts: source,
       account: this.#account,
       serviceOf: boundedService(selection),
+      seesTls: (pid) => this.#tls?.sees(pid) ?? false,
     });
     this.#reader = new RecordReader({
       memory: source.memory,
@@ -267,8 +273,13 @@ class Running {
   #onChange({ kind, process: changed }: SelectionChange): void {
     if (kind === "selected") this.#recorder?.process(changed);
     if (kind === "selected" && isEventLoop(changed)) this.#options.source.watchSleeps();
-    if (kind === "selected") this.#runtimes?.follow(changed);
-    else this.#runtimes?.forget(changed);
+    if (kind === "selected") {
+      this.#runtimes?.follow(changed);
+      this.#tls?.follow(changed);
+    } else {
+      this.#runtimes?.forget(changed);
+      this.#tls?.forget(changed);
+    }
     if (this.#metrics === undefined) return;
     if (kind === "deselected") this.#deselected.add(changed);
     else this.#deselected.delete(changed);

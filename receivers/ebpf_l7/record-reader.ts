@@ -74,6 +74,7 @@ export class RecordReader {
     const connection = this.#connectionAt(offset);
     if (connection === undefined) return;
     connection.lastNs = cursor.timeNs;
+    if (cursor.isTls !== connection.isTls && !this.#startTls(connection)) return;
     const end = cursor.position + cursor.length;
     if (cursor.direction === SENT) connection.sentEnd = end;
     else connection.receivedEnd = end;
@@ -84,6 +85,15 @@ export class RecordReader {
     }
     connection.isShed = false;
     this.#parse(connection);
+  }
+
+  /** Clear text takes the place of what its socket carries; false for a record of the latter. */
+  #startTls(connection: Connection): boolean {
+    const { cursor, tracker } = this.#options;
+    if (connection.isTls) return false;
+    tracker.forget(connection, "gap");
+    connection.startTls(cursor.position);
+    return true;
   }
 
   /** Moves the cursor to the record. */
@@ -152,7 +162,7 @@ export class RecordReader {
       if (idle !== undefined) this.evict(idle);
     }
     account.connectionsOpened.add(1);
-    if (record.protocol === WIRE_PROTOCOL_TLS) this.#options.choice.countOpaque(record.pid);
+    if (record.protocol === WIRE_PROTOCOL_TLS) this.#options.choice.meetTls(record.pid);
     table.add(new Connection(record, events));
   }
 
@@ -165,7 +175,8 @@ export class RecordReader {
     try {
       if (connection.record.isDatagram) this.#flows.close(connection, record.timeNs, record.error);
       // The positions tell of calls at the end that were seen by the kernel and not captured.
-      connection.parser?.close(record.timeNs, record.error, record.sent, record.received);
+      if (connection.isTls) connection.parser?.close(record.timeNs, record.error);
+      else connection.parser?.close(record.timeNs, record.error, record.sent, record.received);
     } catch (error) {
       account.drainFailures.add(1);
       this.#options.onFailure(error);

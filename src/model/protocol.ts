@@ -128,6 +128,8 @@ export interface ParserOptions {
   readonly routesMax: number;
   /** Statements and keys as they are; without it literals become `?`. */
   readonly rawStatements: boolean;
+  /** The bytes travel under TLS. */
+  readonly isSecure?: boolean | undefined;
 }
 
 export type Detection = "yes" | "weak" | "no" | "more";

@@ -11,6 +11,8 @@ export interface NginxOptions {
   readonly upstream?: string;
   /** A folder whose files nginx serves, by sendfile, in place of passing on. */
   readonly root?: string;
+  /** Files of a certificate and its key: then it listens under TLS, with HTTP/2 where asked for. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** Idle connections kept to the upstream; 0 opens one for each request. */
   readonly keepaliveConnections?: number;
 }
@@ -22,6 +24,13 @@ export function nginxConfig(options: NginxOptions): string {
   const keep = keepaliveConnections > 0 ? `keepalive ${keepaliveConnections};` : "";
   const passing = `proxy_pass http://next; proxy_http_version 1.1; proxy_set_header Connection "";`;
   const answering = upstream === undefined ? 'return 200 "ok\\n";' : passing;
+  const secure = options.tls === undefined ? "" : " ssl http2";
+  const certificate =
+    options.tls === undefined
+      ? ""
+      : `    ssl_certificate ${options.tls.certificate};
+    ssl_certificate_key ${options.tls.key};
+`;
   return `daemon off;
 worker_processes 1;
 pid ${join(directory, "nginx.pid")};
@@ -32,8 +41,8 @@ http {
   keepalive_requests 1000000;
 ${temporary.map((one) => `  ${one}_temp_path ${join(directory, one)};`).join("\n")}
 ${upstream === undefined ? "" : `  upstream next { server ${upstream}; ${keep} }\n`}  server {
-${listen.map((address) => `    listen ${address};`).join("\n")}
-    location / { ${root === undefined ? answering : `root ${root}; sendfile on;`} }
+${listen.map((address) => `    listen ${address}${secure};`).join("\n")}
+${certificate}    location / { ${root === undefined ? answering : `root ${root}; sendfile on;`} }
   }
 }
 `;

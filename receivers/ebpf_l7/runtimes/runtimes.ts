@@ -10,7 +10,7 @@ import { planPython } from "./python.ts";
 
 const OBJECT = new URL("../../../build/bpf/runtimes.bpf.o", import.meta.url);
 /** The maps of bpf/include/lineage.bpf.h, which the capturing object made, and the selection. */
-const SHARED_MAPS = [
+export const LINEAGE_MAPS = [
   "runtime_processes",
   "goroutines",
   "go_callers",
@@ -107,7 +107,7 @@ export class Runtimes {
     const { capture, selection } = this.#options;
     try {
       const object = openObject(fileURLToPath(OBJECT));
-      for (const name of SHARED_MAPS) object.map(name).reuse(capture.map(name));
+      for (const name of LINEAGE_MAPS) object.map(name).reuse(capture.map(name));
       object.map("selected_tasks").reuse(selection);
       return object.load();
     } catch (cause) {

@@ -135,7 +135,7 @@ export class HttpExchange implements Exchange {
     this.failure = "";
     this.authority = undefined;
     this.lastResponseNs = 0;
-    this.https = false;
+    this.https = this.shared.options.isSecure === true;
     this.content = CONTENT_OTHER;
     this.triple = false;
     this.connect = false;

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Which TLS session belongs to which socket. A session is an object of a TLS library (SSL of
+ * OpenSSL, gnutls_session_t, crypto/tls.Conn), seen by the uprobes of tls.bpf.c; sockets are seen
+ * by the programs at system calls, which share these maps. Two ways to join them:
+ *
+ * - the thread is inside a call of the library when it sends or receives: certain;
+ * - the library works in memory (BIO_s_mem: Node, asyncio) and the thread has just received from
+ *   a socket that speaks TLS and belongs to no session: event loops hand such bytes to their
+ *   session before they read from another socket.
+ */
+#ifndef BACKSTITCH_TLS_BPF_H
+#define BACKSTITCH_TLS_BPF_H
+
+#include "state.bpf.h"
+#include "records.bpf.h"
+#include "recognise.bpf.h"
+
+struct tls_key {
+	__u64 object; /* address in the process */
+	__u32 tgid;
+	__u32 reserved;
+};
+
+/* What a session needs to know of its socket. */
+struct tls_socket {
+	__u64 cookie; /* 0: none */
+	__u64 address;
+	__u32 local_start;
+	__u32 remote_start;
+	__u16 rank;
+	__u8 peer_flags;
+	__u8 opened; /* connect() was seen; trigger is what came before it */
+	__u16 local_port;
+	__u16 remote_port;
+	struct thread_state trigger;
+};
+
+/* A session: the state of its clear text, as socket_state is of what the socket moves. */
+struct tls_session {
+	struct socket_state state; /* cookie 0: not joined */
+	__u64 socket_address;
+};
+
+/*
+ * Inserted when a session is made or met; the longest unused go, and those that are met again
+ * then are sessions whose beginning was not seen.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tls_key);
+	__type(value, struct tls_session);
+} tls_sessions SEC(".maps");
+
+/* The session of a socket, by cookie. Deleted with the socket; the longest unused go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct tls_key);
+} tls_sockets SEC(".maps");
+
+/* A session as it is made: too large for the stack. Never written. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tls_session);
+} tls_empty SEC(".maps");
+
+struct tls_thread {
+	__u64 object; /* of the library call that the thread is in; 0: none */
+	__u64 buffer;
+	__u64 count_at; /* where the call writes how many bytes there were; 0: it returns it */
+	__u64 kind; /* TLS_CALL_ */
+	struct tls_socket fresh; /* that it received ciphertext from last */
+};
+
+/* Inserted by the first library call or receive of ciphertext; freed with the thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct tls_thread);
+} tls_threads SEC(".maps");
+
+/*
+ * Positions count clear text from the session's beginning, so that both ends name bytes alike.
+ * Where that was not seen they start at a number that nobody else has.
+ */
+#define TLS_UNKNOWN_START (1ULL << 44)
+
+static __always_inline void tls_start_at(struct tls_session *session, __u64 start)
+{
+	session->state.sent_end = start;
+	session->state.received_end = start;
+}
+
+/* A session from its beginning on. */
+static __always_inline void tls_session_made(const struct tls_key *key)
+{
+	__u32 zero = 0;
+	struct tls_session *empty = bpf_map_lookup_elem(&tls_empty, &zero);
+
+	if (empty)
+		bpf_map_update_elem(&tls_sessions, key, empty, BPF_ANY);
+}
+
+static __always_inline struct tls_session *tls_session_of(const struct tls_key *key)
+{
+	struct tls_session *known = bpf_map_lookup_elem(&tls_sessions, key);
+
+	if (known)
+		return known;
+	tls_session_made(key);
+	known = bpf_map_lookup_elem(&tls_sessions, key);
+	if (known)
+		tls_start_at(known, TLS_UNKNOWN_START + ((__u64)bpf_get_prandom_u32() << 11));
+	return known;
+}
+
+static __always_inline struct tls_key *tls_owner(__u64 cookie)
+{
+	return bpf_map_lookup_elem(&tls_sockets, &cookie);
+}
+
+static __always_inline bool tls_owns(const struct tls_key *key, __u64 cookie)
+{
+	struct tls_key *owner = tls_owner(cookie);
+
+	return owner && owner->object == key->object && owner->tgid == key->tgid;
+}
+
+static __always_inline void tls_apply_rules(struct tls_session *session,
+					    const struct tls_socket *from)
+{
+	__u32 rules = rules_of_port(from->local_port) | rules_of_port(from->remote_port);
+
+	if (rules & PORT_IGNORED)
+		session->state.protocol = WIRE_PROTOCOL_IGNORED;
+	else if (rules & PORT_ASK)
+		begin_probing(&session->state);
+}
+
+static __always_inline void tls_join(const struct tls_key *key, struct tls_session *session,
+				     const struct tls_socket *from)
+{
+	struct socket_state *state = &session->state;
+
+	/* An object that is used again: what came before is not of this connection. */
+	if (state->cookie) {
+		tls_start_at(session, TLS_UNKNOWN_START + ((__u64)bpf_get_prandom_u32() << 11));
+		state->protocol = WIRE_PROTOCOL_UNKNOWN;
+		state->direction = DIRECTION_NONE;
+		state->budget_used = 0;
+	}
+	state->cookie = from->cookie;
+	state->local_start = from->local_start;
+	state->remote_start = from->remote_start;
+	state->rank = from->rank;
+	state->peer_flags = from->peer_flags;
+	state->flags = SOCKET_NAMED | SOCKET_ANNOUNCED | (from->opened ? SOCKET_OPENED : 0);
+	state->trigger = from->trigger;
+	session->socket_address = from->address;
+	if (has_port_rules)
+		tls_apply_rules(session, from);
+	bpf_map_update_elem(&tls_sockets, &state->cookie, key, BPF_ANY);
+}
+
+static __always_inline void tls_describe(struct tls_socket *to, const struct call *call)
+{
+	const struct socket_state *state = call->state;
+	struct sock *sk = call->sk;
+
+	to->cookie = state->cookie;
+	to->address = (__u64)sk;
+	to->local_start = state->local_start;
+	to->remote_start = state->remote_start;
+	to->rank = state->rank;
+	to->peer_flags = state->peer_flags;
+	to->opened = !!(state->flags & SOCKET_OPENED);
+	to->local_port = FIELD(sk, __sk_common.skc_num);
+	to->remote_port = bpf_ntohs(FIELD(sk, __sk_common.skc_dport));
+	to->trigger = state->trigger;
+}
+
+/* A send or receive inside of a library's call: the thread's session gets the socket. */
+static __always_inline bool tls_meet_inside(const struct call *call, struct tls_thread *thread)
+{
+	struct tls_key key = { thread->object, call->task->tgid };
+	struct tls_session *session = tls_session_of(&key);
+	struct socket_state *state = call->state;
+
+	if (!session)
+		return false;
+	if (session->state.cookie != state->cookie) {
+		/* A socket that the program's own callback uses. */
+		if (session->state.cookie && tls_owns(&key, session->state.cookie))
+			return false;
+		tls_describe(&thread->fresh, call);
+		tls_join(&key, session, &thread->fresh);
+		thread->fresh.cookie = 0;
+	}
+	state->flags &= ~SOCKET_OPENED;
+	state->protocol = WIRE_PROTOCOL_TLS;
+	return true;
+}
+
+/*
+ * Does the call move what a known session encrypts? Then there is nothing to capture in it, and
+ * what the thread read last is told by the session.
+ */
+static __always_inline bool is_of_tls_session(const struct call *call)
+{
+	struct tls_thread *thread = bpf_task_storage_get(&tls_threads, call->task, 0, 0);
+	struct socket_state *state = call->state;
+
+	if (state->protocol == WIRE_PROTOCOL_IGNORED && has_port_rules)
+		return false;
+	if (!(thread && thread->object && tls_meet_inside(call, thread)) &&
+	    !(state->protocol == WIRE_PROTOCOL_TLS && tls_owner(state->cookie)))
+		return false;
+	if (!(state->flags & SOCKET_ANNOUNCED) ||
+	    state->generation != call->count->announce_generation)
+		announce(state, call->sk, call->task, call->count);
+	call->count->dropped[DROP_ENCRYPTED]++;
+	return true;
+}
+
+/* Ciphertext of nobody's yet: perhaps of the session that the thread turns to next. */
+static __always_inline void remember_ciphertext(const struct call *call)
+{
+	struct tls_thread *thread;
+
+	if (call->state->protocol != WIRE_PROTOCOL_TLS || call->direction != DIRECTION_RECEIVE)
+		return;
+	thread = bpf_task_storage_get(&tls_threads, call->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (thread)
+		tls_describe(&thread->fresh, call);
+}
+
+#endif

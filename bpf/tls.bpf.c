@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The clear text of TLS sessions, where a library's functions take and give it. Attached to
+ * selected processes only (uprobe.multi by pid, Linux 6.6 on), so the first test is the same as at
+ * sockets: is the thread selected? Records go into the ring of the capturing object, by the rules
+ * that hold for a socket's bytes.
+ */
+#include "buffers.bpf.h"
+#include "capture.bpf.h"
+#include "tls-calls.bpf.h"
+
+/* The registers of the functions' arguments and results. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs___calls {
+	unsigned long cx;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long ax;
+};
+#define ARGUMENT1(regs) ((regs)->di)
+#define ARGUMENT2(regs) ((regs)->si)
+#define ARGUMENT3(regs) ((regs)->dx)
+#define ARGUMENT4(regs) ((regs)->cx)
+#define RESULT(regs) ((regs)->ax)
+#else
+struct pt_regs___calls {
+	__u64 regs[31];
+};
+#define ARGUMENT1(regs) ((regs)->regs[0])
+#define ARGUMENT2(regs) ((regs)->regs[1])
+#define ARGUMENT3(regs) ((regs)->regs[2])
+#define ARGUMENT4(regs) ((regs)->regs[3])
+#define RESULT(regs) ((regs)->regs[0])
+#endif
+#pragma clang attribute pop
+
+static __always_inline struct tls_thread *thread_of_call(struct task_struct *task, bool make)
+{
+	if (!is_selected(task))
+		return NULL;
+	return bpf_task_storage_get(&tls_threads, task, 0,
+				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+}
+
+/* A function that is given a session is called; the cookie says which. */
+SEC("uprobe.multi")
+int tls_called(struct pt_regs *ctx)
+{
+	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_thread *thread = thread_of_call(task, true);
+
+	if (!thread)
+		return 0;
+	thread->kind = bpf_get_attach_cookie(ctx);
+	thread->object = ARGUMENT1(regs);
+	thread->buffer = ARGUMENT2(regs);
+	thread->count_at = ARGUMENT4(regs);
+	tls_meet_fresh(thread, task);
+	return 0;
+}
+
+SEC("uretprobe.multi")
+int tls_returned(struct pt_regs *ctx)
+{
+	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_thread *thread = thread_of_call(task, false);
+	struct tls_key key = { .tgid = task->tgid };
+	__s32 result = RESULT(regs);
+	__u64 count = 0, kind;
+
+	if (!thread || !thread->object)
+		return 0;
+	key.object = thread->object;
+	thread->object = 0;
+	kind = thread->kind;
+	if (result <= 0)
+		return 0;
+	if (kind & TLS_CALL_COUNTS) {
+		if (bpf_probe_read_user(&count, sizeof(count), (void *)thread->count_at))
+			return 0;
+	} else {
+		count = kind & TLS_CALL_LONG ? RESULT(regs) : result;
+	}
+	if (!count || count > TLS_CALL_MAX)
+		return 0;
+	if (kind & TLS_CALL_READS)
+		tls_clear_text(&key, task, thread->buffer, count, DIRECTION_RECEIVE);
+	else if (kind & TLS_CALL_WRITES)
+		tls_clear_text(&key, task, thread->buffer, count, DIRECTION_SEND);
+	else if (kind & TLS_CALL_SENDS_FILE)
+		tls_clear_text(&key, task, 0, count, DIRECTION_SEND);
+	return 0;
+}
+
+/* SSL_new: the session has no past. */
+SEC("uretprobe.multi")
+int tls_made(struct pt_regs *ctx)
+{
+	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_key key = { .tgid = task->tgid };
+
+	key.object = RESULT(regs);
+	if (is_selected(task) && key.object)
+		tls_session_made(&key);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ElfFile } from "libbpf-ts";
+import {
+  TLS_CALL_COUNTS,
+  TLS_CALL_LONG,
+  TLS_CALL_READS,
+  TLS_CALL_SENDS_FILE,
+  TLS_CALL_WRITES,
+} from "../../../bpf/generated/wire.ts";
+
+export type LibraryKind = "openssl" | "gnutls";
+
+/** A function of a TLS library. */
+export interface TlsFunction {
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  /** TLS_CALL_ bits: what it does. */
+  readonly call: number;
+}
+
+/** A file that holds a TLS library, by itself or as a part of a program. */
+export interface TlsLibrary {
+  readonly kind: LibraryKind;
+  /** Functions that are given a session, and then move clear text or shake hands. */
+  readonly calls: readonly TlsFunction[];
+  /** Functions that return a new session: offsets. */
+  readonly makers: readonly number[];
+}
+
+interface Signature {
+  readonly kind: LibraryKind;
+  /** Without these it is not that library. */
+  readonly needed: readonly string[];
+  readonly calls: Readonly<Record<string, number>>;
+  readonly makers: readonly string[];
+}
+
+/** https://docs.openssl.org/3.5/man3/SSL_read/ and its neighbours; BoringSSL has the first of them. */
+const OPENSSL: Signature = {
+  kind: "openssl",
+  needed: ["SSL_read", "SSL_write"],
+  calls: {
+    SSL_read: TLS_CALL_READS,
+    SSL_write: TLS_CALL_WRITES,
+    SSL_read_ex: TLS_CALL_READS | TLS_CALL_COUNTS,
+    SSL_write_ex: TLS_CALL_WRITES | TLS_CALL_COUNTS,
+    SSL_read_early_data: TLS_CALL_READS | TLS_CALL_COUNTS,
+    SSL_write_early_data: TLS_CALL_WRITES | TLS_CALL_COUNTS,
+    SSL_sendfile: TLS_CALL_SENDS_FILE | TLS_CALL_LONG,
+    SSL_do_handshake: 0,
+    SSL_connect: 0,
+    SSL_accept: 0,
+  },
+  makers: ["SSL_new"],
+};
+
+/** https://www.gnutls.org/manual/gnutls.html: the session is made by reference. */
+const GNUTLS: Signature = {
+  kind: "gnutls",
+  needed: ["gnutls_record_send", "gnutls_record_recv"],
+  calls: {
+    gnutls_record_send: TLS_CALL_WRITES | TLS_CALL_LONG,
+    gnutls_record_recv: TLS_CALL_READS | TLS_CALL_LONG,
+    gnutls_handshake: 0,
+  },
+  makers: [],
+};
+
+export const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS];
+
+/** The TLS library in a file; undefined when there is none, or its symbols were removed. */
+export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsLibrary | undefined {
+  const file = ElfFile.open(path);
+  try {
+    for (const signature of SIGNATURES) {
+      if (!kinds.has(signature.kind)) continue;
+      if (signature.needed.some((name) => offsetOf(file, name) === undefined)) continue;
+      return libraryOf(file, signature);
+    }
+    return undefined;
+  } finally {
+    file.close();
+  }
+}
+
+function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrary {
+  return {
+    kind,
+    calls: Object.entries(calls).flatMap(([name, call]) => {
+      const offset = offsetOf(file, name);
+      return offset === undefined ? [] : [{ offset, call }];
+    }),
+    makers: makers.flatMap((name) => offsetOf(file, name) ?? []),
+  };
+}
+
+function offsetOf(file: ElfFile, name: string): number | undefined {
+  for (const symbol of file.functionsNamed(name)) {
+    if (!symbol.isIndirect) return file.fileOffset(symbol.address);
+  }
+  return undefined;
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type BpfMap, type Link, type LoadedObject, openObject } from "libbpf-ts";
+import type { Logger } from "../../../src/component/telemetry.ts";
+import type { SelectedProcess } from "../../../src/model/process.ts";
+import { LINEAGE_MAPS } from "../runtimes/runtimes.ts";
+import { findLibrary, type LibraryKind, type TlsLibrary } from "./library.ts";
+import { type MappedFile, mappedFiles } from "./mappings.ts";
+
+const OBJECT = new URL("../../../build/bpf/tls.bpf.o", import.meta.url);
+/** Of the capturing object: the ring, what is kept of threads, and what joins the two. */
+const SHARED_MAPS = [
+  ...["socket_messages", "capture_counters", "thread_states", "verdicts", "port_rules"],
+  ...["tls_sessions", "tls_sockets", "tls_threads", "tls_empty"],
+  ...LINEAGE_MAPS,
+];
+/** Programs of headers that this object shares with the capturing one. */
+const PROGRAMS: readonly string[] = ["tls_called", "tls_returned", "tls_made"];
+/** When a process is looked at again: libraries are loaded late. */
+const LOOK_AGAIN_MS = [300, 1000, 3000, 10_000, 30_000];
+/** Files that were looked into. */
+const FILES_MAX = 4096;
+
+export interface TlsConfig {
+  readonly enabled: boolean;
+  readonly openssl: boolean;
+  readonly gnutls: boolean;
+}
+
+export interface TlsWatchOptions {
+  readonly config: TlsConfig;
+  /** That captures: its maps are shared. */
+  readonly capture: LoadedObject;
+  readonly selection: BpfMap;
+  /** Of the object's global variables. */
+  readonly rodata: Readonly<Record<string, number | boolean>>;
+  /** How many processes are watched. */
+  readonly onCount: (processes: number) => void;
+  readonly logger: Logger;
+}
+
+/** A process whose libraries are looked for, or found. */
+interface Watched {
+  readonly process: SelectedProcess;
+  readonly links: Link[];
+  /** Identities of files that are probed or cannot be. */
+  readonly files: Set<string>;
+  probes: number;
+  looks: number;
+  timer: NodeJS.Timeout | undefined;
+  /** Why its TLS cannot be seen, as logged. */
+  told: string;
+}
+
+/**
+ * Reads the clear text of selected processes where their TLS libraries take and give it: finds the
+ * libraries among what the process maps and attaches uprobes to them, for this process only.
+ */
+export class TlsWatch {
+  readonly #options: TlsWatchOptions;
+  readonly #kinds: ReadonlySet<LibraryKind>;
+  readonly #watched = new Map<number, Watched>();
+  readonly #libraries = new Map<string, TlsLibrary | undefined>();
+  #object: LoadedObject | undefined;
+  #refusal = "";
+  #attached = 0;
+
+  constructor(options: TlsWatchOptions) {
+    this.#options = options;
+    const { openssl, gnutls } = options.config;
+    this.#kinds = new Set([
+      ...(openssl ? ["openssl" as const] : []),
+      ...(gnutls ? ["gnutls" as const] : []),
+    ]);
+  }
+
+  /** Processes whose clear text is read. */
+  get processes(): number {
+    return this.#attached;
+  }
+
+  /** Places where a breakpoint was put, of all processes. */
+  get probes(): number {
+    let sum = 0;
+    for (const { probes } of this.#watched.values()) sum += probes;
+    return sum;
+  }
+
+  follow(process: SelectedProcess): void {
+    this.forget(process);
+    if (!this.#options.config.enabled) return;
+    const watched: Watched = {
+      ...{ process, links: [], files: new Set<string>(), probes: 0, looks: 0 },
+      ...{ timer: undefined, told: "" },
+    };
+    this.#watched.set(process.pid, watched);
+    this.#look(watched);
+  }
+
+  forget({ pid }: SelectedProcess): void {
+    const watched = this.#watched.get(pid);
+    if (watched === undefined) return;
+    this.#watched.delete(pid);
+    clearTimeout(watched.timer);
+    for (const link of watched.links) link.detach();
+    if (watched.links.length > 0) this.#count(-1);
+  }
+
+  /** The process has a connection under TLS: is its clear text read? Looks again if not. */
+  sees(pid: number): boolean {
+    const watched = this.#watched.get(pid);
+    if (watched === undefined) return false;
+    if (watched.links.length === 0) this.#find(watched);
+    if (watched.links.length > 0) return true;
+    const reason = this.#refusal === "" ? "no known TLS library with symbols" : this.#refusal;
+    this.#tell(watched, reason);
+    return false;
+  }
+
+  close(): void {
+    for (const { timer } of this.#watched.values()) clearTimeout(timer);
+    this.#watched.clear();
+    this.#object?.close();
+  }
+
+  #look(watched: Watched): void {
+    this.#find(watched);
+    const pauseMs = LOOK_AGAIN_MS[watched.looks++] ?? LOOK_AGAIN_MS.at(-1);
+    watched.timer = setTimeout(() => this.#look(watched), pauseMs);
+    watched.timer.unref();
+  }
+
+  #find(watched: Watched): void {
+    if (this.#refusal !== "") return;
+    const { pid } = watched.process;
+    for (const file of mappedFiles(pid)) {
+      if (watched.files.has(file.identity)) continue;
+      watched.files.add(file.identity);
+      try {
+        const library = this.#libraryIn(file);
+        if (library !== undefined) this.#attach(watched, file, library);
+      } catch (error) {
+        if (existsSync(`/proc/${pid}`)) this.#tell(watched, String(error));
+      }
+    }
+  }
+
+  #libraryIn(file: MappedFile): TlsLibrary | undefined {
+    const { identity, path } = file;
+    const known = this.#libraries.get(identity);
+    if (known !== undefined || this.#libraries.has(identity)) return known;
+    const found = findLibrary(path, this.#kinds);
+    if (this.#libraries.size >= FILES_MAX) this.#libraries.clear();
+    this.#libraries.set(identity, found);
+    return found;
+  }
+
+  #attach(watched: Watched, { path, name }: MappedFile, { kind, calls, makers }: TlsLibrary): void {
+    const { pid } = watched.process;
+    this.#object ??= this.#load();
+    const object = this.#object;
+    const probe = (program: string, targets: readonly { offset: number; cookie?: bigint }[]) =>
+      object.attach(program, { kind: "uprobe_multi", path, pid, targets });
+    const called = calls.map(({ offset, call }) => ({ offset, cookie: BigInt(call) }));
+    const made: Link[] = [];
+    try {
+      // Returns first: a call whose beginning is seen ends.
+      made.push(probe("tls_returned", called));
+      made.push(probe("tls_called", called));
+      if (makers.length > 0)
+        made.push(
+          probe(
+            "tls_made",
+            makers.map((offset) => ({ offset })),
+          ),
+        );
+    } catch (cause) {
+      for (const link of made) link.detach();
+      throw cause;
+    }
+    if (watched.links.length === 0) this.#count(1);
+    watched.links.push(...made);
+    const probes = 2 * called.length + makers.length;
+    watched.probes += probes;
+    this.#options.logger.info("TLS followed", { pid, library: name, kind, probes });
+  }
+
+  #load(): LoadedObject {
+    const { capture, selection, rodata } = this.#options;
+    try {
+      const object = openObject(fileURLToPath(OBJECT));
+      object.rodata.set(rodata);
+      for (const name of SHARED_MAPS) object.map(name).reuse(capture.map(name));
+      object.map("selected_tasks").reuse(selection);
+      for (const { name } of object.programs) {
+        object.program(name).setAutoload(PROGRAMS.includes(name));
+      }
+      return object.load();
+    } catch (cause) {
+      this.#refusal = String(cause);
+      throw cause;
+    }
+  }
+
+  #count(change: number): void {
+    this.#attached += change;
+    this.#options.onCount(this.#attached);
+  }
+
+  #tell(watched: Watched, reason: string): void {
+    if (watched.told === reason) return;
+    watched.told = reason;
+    const { pid, serviceName } = watched.process;
+    this.#options.logger.warn("TLS is opaque: no spans of its connections", {
+      ...{ pid, service: serviceName, reason },
+    });
+  }
+}
