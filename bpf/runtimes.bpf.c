@@ -26,7 +26,8 @@ static __always_inline struct wire_runtime *runtime_of(struct task_struct *task,
 	return runtime && runtime->kind == kind ? runtime : NULL;
 }
 
-static __always_inline __u64 first_go_argument(const struct pt_regs *regs)
+/* Go's first argument and result; a C function's result. */
+static __always_inline __u64 first_register(const struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
 	return regs->ax;
@@ -67,7 +68,7 @@ int go_round_trip(struct pt_regs *ctx)
 	if (!runtime)
 		return 0;
 	/* persistConn.conn is an interface: of a net.TCPConn, or of a tls.Conn around one. */
-	connection = read_user_u64(first_go_argument(ctx) + runtime->connection +
+	connection = read_user_u64(first_register(ctx) + runtime->connection +
 				   GO_INTERFACE_DATA);
 	socket = socket_of_descriptor(task, read_user_u64(read_user_u64(connection) +
 							  GO_NETFD_SYSFD));
@@ -97,7 +98,7 @@ int go_created(struct pt_regs *ctx)
 
 	if (!runtime)
 		return 0;
-	made = first_go_argument(ctx);
+	made = first_register(ctx);
 	key.tgid = task->tgid;
 	if (runtime->parent_goid) {
 		key.goid = read_user_u64(made + runtime->parent_goid);
@@ -121,24 +122,21 @@ int python_copied(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_runtime *runtime = runtime_of(task, RUNTIME_PYTHON);
-	struct python_context *from, made = {};
-	struct context_key key = {};
+	struct python_lineage made = {};
+	struct lineage_room room = {};
+	__u64 id;
 
 	if (!runtime)
 		return 0;
-	key.tgid = task->tgid;
-	key.context = python_current(runtime, task);
-	if (key.context) {
-		from = python_met(&key);
-		if (from) {
-			made.parent = key.context;
-			made.parent_born_ns = from->born_ns;
-		}
-	}
-	made.born_ns = bpf_ktime_get_ns();
-	key.context = first_go_argument(ctx);
-	if (key.context)
-		bpf_map_update_elem(&python_contexts, &key, &made, BPF_ANY);
+	room.key.tgid = task->tgid;
+	room.key.context = python_current(runtime, task);
+	if (room.key.context)
+		made.parent = context_met(&room);
+	id = new_context_id();
+	room.key.context = first_register(ctx);
+	if (!room.key.context || bpf_map_update_elem(&python_lineages, &id, &made, BPF_ANY))
+		return 0;
+	bpf_map_update_elem(&python_contexts, &room.key, &id, BPF_ANY);
 	return 0;
 }
 

@@ -14,41 +14,56 @@
 #include "lineage.bpf.h"
 #include "tls.bpf.h"
 
+static __always_inline struct lineage_room *lineage_room(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&lineage_rooms, &zero);
+}
+
+static __always_inline __u64 current_goroutine(struct task_struct *task)
+{
+	return goroutine_of((struct pt_regs *)bpf_task_pt_regs(task));
+}
+
 /* Asks the runtime of the process for which request it sends. */
 static __always_inline void ask_runtime(struct call *call)
 {
 	__u32 tgid = call->task->tgid;
 	struct wire_runtime *runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
-	struct origin *known, origin = {};
+	struct lineage_room *room = lineage_room();
 	__u64 address = (__u64)call->sk;
+	struct origin *origin;
 
-	if (!runtime)
+	if (!runtime || !room)
 		return;
+	room->origin.socket = 0;
+	room->origin.position = 0;
+	origin = &room->origin;
 	if (call->state->peer_flags & CONNECTION_ACCEPTER) {
+		room->origin.socket = call->state->cookie;
 		if (runtime->kind == RUNTIME_PYTHON)
-			python_answers(runtime, call->task, call->state->cookie);
+			python_answers(runtime, call->task, room);
 		return;
 	}
 	if (runtime->kind == RUNTIME_PYTHON) {
-		call->lineage = python_origin(&origin, runtime, call->task);
+		call->lineage = python_origin(room, runtime, call->task);
 	} else {
-		known = bpf_map_lookup_elem(&go_callers, &address);
-		if (!known)
-			known = goroutine_origin(runtime,
-						 goroutine_of((struct pt_regs *)bpf_task_pt_regs(call->task)),
-						 tgid);
-		if (known)
-			origin = *known;
-		call->lineage = origin.socket ? LINEAGE_GOROUTINE : LINEAGE_UNKNOWN;
+		origin = bpf_map_lookup_elem(&go_callers, &address);
+		if (!origin)
+			origin = goroutine_origin(runtime, current_goroutine(call->task), tgid);
+		if (!origin)
+			origin = &room->origin;
+		call->lineage = origin->socket ? LINEAGE_GOROUTINE : LINEAGE_UNKNOWN;
 	}
-	call->origin_socket = origin.socket;
-	call->origin_position = origin.position;
+	call->origin_socket = origin->socket;
+	call->origin_position = origin->position;
 }
 
 /* Who read a request works for it. */
 static __always_inline void tell_runtime(struct call *call, bool turned)
 {
-	struct origin origin = { call->state->cookie, call->position + call->length };
+	struct lineage_room *room = lineage_room();
 	__u32 tgid = call->task->tgid;
 	struct wire_runtime *runtime;
 
@@ -57,14 +72,14 @@ static __always_inline void tell_runtime(struct call *call, bool turned)
 	    call->state->protocol == WIRE_PROTOCOL_HTTP2)
 		return;
 	runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
-	if (!runtime)
+	if (!runtime || !room)
 		return;
+	room->origin.socket = call->state->cookie;
+	room->origin.position = call->position + call->length;
 	if (runtime->kind == RUNTIME_PYTHON)
-		python_reads(runtime, call->task, &origin, turned);
+		python_reads(runtime, call->task, room, turned);
 	else
-		goroutine_works_for(runtime,
-				    goroutine_of((struct pt_regs *)bpf_task_pt_regs(call->task)),
-				    tgid, &origin);
+		goroutine_works_for(runtime, current_goroutine(call->task), tgid, &room->origin);
 }
 
 static __always_inline void capture(struct call *call, const struct buffers *buffers,

@@ -57,30 +57,44 @@ struct context_key {
 	__u32 reserved;
 };
 
+/*
+ * Who has that address now: the context's id, which is when it was copied from another, or met
+ * first, ns, and in the low 8 bits on which CPU. The longest unused go.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct context_key);
+	__type(value, __u64);
+} python_contexts SEC(".maps");
+
 #define CONTEXT_SHARED 0x01 /* it worked for several connections */
 
-/* A Python context: born when it was copied from another, or when it was met first. */
-struct python_context {
-	__u64 born_ns;
-	__u64 parent;	      /* address; 0: not known */
-	__u64 parent_born_ns; /* tells that what is there now is another */
-	__u64 socket;	      /* that it reads requests from or answers on; 0: none */
+struct python_lineage {
+	__u64 parent; /* id; 0: not known */
+	__u64 socket; /* that it reads requests from or answers on; 0: none */
 	__u32 flags;
-	__u32 reserved;
+	__u32 answered; /* requests of that connection, as far as it answered them */
+	__u64 answered_last; /* number of the request on its connection, from 1 */
+	__u64 read_last;
 };
 
-/* Inserted by copies; the longest unused go, and what came of them is of unknown cause. */
+/*
+ * What became of contexts, by id, also of those that are freed: what was copied from them goes on.
+ * The longest unused go, and what came of them is of unknown cause.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
-	__type(key, struct context_key);
-	__type(value, struct python_context);
-} python_contexts SEC(".maps");
+	__type(key, __u64);
+	__type(value, struct python_lineage);
+} python_lineages SEC(".maps");
 
 /* A connection that a Python process accepted: the request that it reads or answers. */
 struct python_connection {
 	__u64 position; /* one past the last byte read */
 	__u64 since_ns; /* when the request's first byte was read */
+	__u64 first_ns; /* the same of the first one */
 	__u64 requests;
 };
 
@@ -91,6 +105,26 @@ struct {
 	__type(key, __u64);
 	__type(value, struct python_connection);
 } python_connections SEC(".maps");
+
+/*
+ * What stands for a while beside the stack, which the programs at sockets have used up. They run
+ * with preemption off; a uprobe does not, and has the same on its stack.
+ */
+struct lineage_room {
+	struct context_key key;
+	struct python_lineage fresh; /* all zero */
+	struct python_connection first;
+	struct origin origin;
+	__u64 id;
+};
+
+/* One a CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lineage_room);
+} lineage_rooms SEC(".maps");
 
 /* Ancestors looked at for one call. */
 #define ANCESTORS_MAX 16
@@ -162,36 +196,31 @@ static __always_inline __u64 python_current(const struct wire_runtime *runtime,
 	return thread ? read_user_u64(thread + runtime->context) : 0;
 }
 
-static __always_inline struct python_context *python_met(struct context_key *key)
+static __always_inline __u64 new_context_id(void)
 {
-	struct python_context *known = bpf_map_lookup_elem(&python_contexts, key);
-	struct python_context fresh = { .born_ns = bpf_ktime_get_ns() };
+	return bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 0xff);
+}
+
+/* The id of the context at this address, which gets one if it was never seen; 0: no room. */
+static __always_inline __u64 context_met(struct lineage_room *room)
+{
+	__u64 *known = bpf_map_lookup_elem(&python_contexts, &room->key);
 
 	if (known)
-		return known;
-	bpf_map_update_elem(&python_contexts, key, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&python_contexts, key);
+		return *known;
+	room->id = new_context_id();
+	if (bpf_map_update_elem(&python_contexts, &room->key, &room->id, BPF_ANY) ||
+	    bpf_map_update_elem(&python_lineages, &room->id, &room->fresh, BPF_ANY))
+		return 0;
+	return room->id;
 }
 
-static __always_inline void python_serves(struct python_context *context, __u64 socket)
+static __always_inline void python_serves(struct python_lineage *lineage, __u64 socket)
 {
-	if (!context->socket)
-		context->socket = socket;
-	else if (context->socket != socket)
-		context->flags |= CONTEXT_SHARED;
-}
-
-/* The one that `context` was copied from, as long as it is still that one. */
-static __always_inline struct python_context *
-python_parent(const struct python_context *context, struct context_key *key)
-{
-	struct python_context *parent;
-
-	if (!context->parent)
-		return NULL;
-	key->context = context->parent;
-	parent = bpf_map_lookup_elem(&python_contexts, key);
-	return parent && parent->born_ns == context->parent_born_ns ? parent : NULL;
+	if (!lineage->socket)
+		lineage->socket = socket;
+	else if (lineage->socket != socket)
+		lineage->flags |= CONTEXT_SHARED;
 }
 
 /*
@@ -200,86 +229,129 @@ python_parent(const struct python_context *context, struct context_key *key)
  */
 static __always_inline void python_reads(const struct wire_runtime *runtime,
 					 const struct task_struct *task,
-					 const struct origin *origin, bool turned)
+					 struct lineage_room *room, bool turned)
 {
-	struct python_connection *connection, first = { .since_ns = bpf_ktime_get_ns() };
-	struct context_key key = { python_current(runtime, task), task->tgid };
-	struct python_context *context;
-	__u64 born;
+	const struct origin *origin = &room->origin;
+	struct python_connection *connection;
+	struct python_lineage *lineage;
+	__u64 reader, id, number = 1, now = bpf_ktime_get_ns();
 
-	if (!key.context)
+	room->key.context = python_current(runtime, task);
+	room->key.tgid = task->tgid;
+	if (!room->key.context)
 		return;
 	connection = bpf_map_lookup_elem(&python_connections, &origin->socket);
 	if (!connection) {
-		first.position = origin->position;
-		first.requests = 1;
-		bpf_map_update_elem(&python_connections, &origin->socket, &first, BPF_ANY);
+		room->first.position = origin->position;
+		room->first.since_ns = now;
+		room->first.first_ns = now;
+		room->first.requests = 1;
+		bpf_map_update_elem(&python_connections, &origin->socket, &room->first, BPF_ANY);
 	} else {
 		connection->position = origin->position;
 		if (turned) {
-			connection->since_ns = first.since_ns;
+			connection->since_ns = now;
 			connection->requests++;
 		}
+		number = connection->requests;
 	}
-	context = python_met(&key);
-	if (!context)
-		return;
-	born = context->born_ns;
-	python_serves(context, origin->socket);
-	for (int above = 0; above < 2; above++) {
-		context = python_parent(context, &key);
-		if (!context || context->born_ns + ACCEPT_NS < born)
+	reader = context_met(room);
+	id = reader;
+	for (int above = 0; above < 3; above++) {
+		if (!id || (id >> 8) + ACCEPT_NS < reader >> 8)
 			return;
-		python_serves(context, origin->socket);
+		lineage = bpf_map_lookup_elem(&python_lineages, &id);
+		if (!lineage)
+			return;
+		python_serves(lineage, origin->socket);
+		if (id == reader)
+			lineage->read_last = number;
+		id = lineage->parent;
 	}
 }
 
 /* The context in which a response is written works for that connection. */
 static __always_inline void python_answers(const struct wire_runtime *runtime,
-					   const struct task_struct *task, __u64 socket)
+					   const struct task_struct *task,
+					   struct lineage_room *room)
 {
-	struct context_key key = { python_current(runtime, task), task->tgid };
-	struct python_context *context;
+	struct python_connection *connection;
+	struct python_lineage *lineage;
 
-	if (!key.context)
+	room->key.context = python_current(runtime, task);
+	room->key.tgid = task->tgid;
+	if (!room->key.context)
 		return;
-	context = python_met(&key);
-	if (context)
-		python_serves(context, socket);
+	room->id = context_met(room);
+	lineage = bpf_map_lookup_elem(&python_lineages, &room->id);
+	if (!lineage)
+		return;
+	python_serves(lineage, room->origin.socket);
+	connection = bpf_map_lookup_elem(&python_connections, &room->origin.socket);
+	if (!connection || lineage->answered_last == connection->requests)
+		return;
+	lineage->answered_last = connection->requests;
+	lineage->answered++;
+}
+
+/*
+ * Does what has this context work for the connection's present request? Not if an earlier one
+ * brought it about; but one that was there before all requests, that answers one after the
+ * other, or that read the present one does.
+ */
+static __always_inline bool is_present(const struct python_lineage *lineage, __u64 id,
+				       const struct python_connection *connection)
+{
+	__u64 born_ns = id >> 8;
+
+	return born_ns < connection->first_ns || born_ns >= connection->since_ns ||
+	       lineage->answered > 1 || lineage->read_last == connection->requests;
 }
 
 /* The nearest ancestor that works for a connection tells the request. Returns a LINEAGE_. */
-static __always_inline __u8 python_origin(struct origin *to, const struct wire_runtime *runtime,
+static __always_inline __u8 python_origin(struct lineage_room *room,
+					  const struct wire_runtime *runtime,
 					  const struct task_struct *task)
 {
-	struct context_key key = { python_current(runtime, task), task->tgid };
 	struct python_connection *connection;
-	struct python_context *context;
-	__u64 below_born_ns = 0;
+	struct python_lineage *lineage = NULL;
+	__u64 *known, serves;
 
-	if (!key.context)
+	room->key.context = python_current(runtime, task);
+	room->key.tgid = task->tgid;
+	if (!room->key.context)
 		return LINEAGE_NONE;
-	context = bpf_map_lookup_elem(&python_contexts, &key);
+	known = bpf_map_lookup_elem(&python_contexts, &room->key);
+	if (!known)
+		return LINEAGE_NONE;
+	room->id = *known;
 	for (int depth = 0; depth < ANCESTORS_MAX; depth++) {
-		if (!context)
+		lineage = bpf_map_lookup_elem(&python_lineages, &room->id);
+		if (!lineage)
 			return LINEAGE_NONE;
-		if (context->flags & CONTEXT_SHARED)
-			return LINEAGE_UNKNOWN;
-		if (context->socket)
+		if (lineage->socket)
 			break;
-		below_born_ns = context->born_ns;
-		context = python_parent(context, &key);
+		room->id = lineage->parent;
 	}
-	if (!context || !context->socket)
+	if (!lineage || !lineage->socket || lineage->flags & CONTEXT_SHARED)
 		return LINEAGE_UNKNOWN;
-	connection = bpf_map_lookup_elem(&python_connections, &context->socket);
+	connection = bpf_map_lookup_elem(&python_connections, &lineage->socket);
 	if (!connection)
 		return LINEAGE_UNKNOWN;
-	/* What an earlier request of the connection started works for that one. */
-	if (below_born_ns && connection->requests > 1 && below_born_ns < connection->since_ns)
+	serves = room->id;
+	room->id = *known;
+	for (int depth = 0; depth < ANCESTORS_MAX; depth++) {
+		lineage = bpf_map_lookup_elem(&python_lineages, &room->id);
+		if (!lineage || !is_present(lineage, room->id, connection))
+			return LINEAGE_UNKNOWN;
+		if (room->id == serves)
+			break;
+		room->id = lineage->parent;
+	}
+	if (!lineage)
 		return LINEAGE_UNKNOWN;
-	to->socket = context->socket;
-	to->position = connection->position;
+	room->origin.socket = lineage->socket;
+	room->origin.position = connection->position;
 	return LINEAGE_PYTHON;
 }
 

@@ -106,17 +106,23 @@ function returnOf(file: ElfFile, { offset, bytes }: FunctionOffset): number | un
   return at === undefined ? undefined : offset + at;
 }
 
-/** `push rbp; mov rbp, rsp; sub rsp, N` … `add rsp, N; pop rbp; ret`. */
+/**
+ * Since Go 1.21 `push rbp; mov rbp, rsp; sub rsp, N` … `add rsp, N; pop rbp; ret`; before that
+ * `sub rsp, N; mov [rsp+N-8], rbp` … `mov rbp, [rsp+N-8]; add rsp, N; ret`.
+ */
 export function returnOnX86(code: Buffer): number | undefined {
   const prologue = code.indexOf(Buffer.from([0x55, 0x48, 0x89, 0xe5]));
-  if (prologue < 0) return undefined;
-  const sub = prologue + 4;
+  const sub = prologue < 0 ? code.indexOf(Buffer.from([0x48, 0x83, 0xec])) : prologue + 4;
   const isShort = code[sub + 1] === 0x83;
   const isSub = code[sub] === 0x48 && (isShort || code[sub + 1] === 0x81) && code[sub + 2] === 0xec;
-  if (!isSub) return undefined;
+  if (sub < 0 || !isSub) return undefined;
   const size = code.subarray(sub + 3, sub + (isShort ? 4 : 7));
-  const add = [0x48, isShort ? 0x83 : 0x81, 0xc4, ...size, 0x5d, 0xc3];
-  return onlyIndexOf(code, Buffer.from(add), add.length - 1);
+  const add = [0x48, isShort ? 0x83 : 0x81, 0xc4, ...size];
+  if (prologue >= 0) return onlyEndOf(code, [...add, 0x5d, 0xc3]);
+  const slot = (size[0] ?? 0) - 8;
+  const saves = Buffer.from([0x48, 0x89, 0x6c, 0x24, slot]);
+  if (!isShort || code.indexOf(saves) !== sub + 4) return undefined;
+  return onlyEndOf(code, [0x48, 0x8b, 0x6c, 0x24, slot, ...add, 0xc3]);
 }
 
 /** Instructions are words: `ret` is one of its own. */
@@ -130,8 +136,10 @@ function returnOnArm(code: Buffer): number | undefined {
   return found;
 }
 
-function onlyIndexOf(code: Buffer, wanted: Buffer, shift: number): number | undefined {
+/** Where the last of these bytes is, if they are there exactly once. */
+function onlyEndOf(code: Buffer, bytes: readonly number[]): number | undefined {
+  const wanted = Buffer.from(bytes);
   const first = code.indexOf(wanted);
   if (first < 0 || code.indexOf(wanted, first + 1) >= 0) return undefined;
-  return first + shift;
+  return first + wanted.length - 1;
 }

@@ -15,6 +15,7 @@ export const LINEAGE_MAPS = [
   "goroutines",
   "go_callers",
   "python_contexts",
+  "python_lineages",
   "python_connections",
 ] as const;
 
