@@ -6,6 +6,7 @@ import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
+import { factory as fileStorageExtension } from "../extensions/file_storage/factory.ts";
 import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
 import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
@@ -38,5 +39,6 @@ export const FACTORIES: readonly Factory[] = [
   otlpGrpcExporter,
   otlpHttpExporter,
   discoveryExtension,
+  fileStorageExtension,
   healthCheckExtension,
 ];

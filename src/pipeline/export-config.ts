@@ -22,6 +22,8 @@ export interface SendingQueueConfig {
   readonly block_on_overflow: boolean;
   readonly wait_for_result: boolean;
   readonly limit_mib: number;
+  /** Id of the extension that keeps the queue over restarts. */
+  readonly storage?: string | undefined;
   readonly batch?: QueueBatchConfig | undefined;
 }
 
@@ -82,6 +84,11 @@ export function sendingQueueSchema(): z.ZodType<SendingQueueConfig, Input<Sendin
         .int()
         .default(256)
         .describe("Memory the queue may hold whatever `sizer` counts, MiB."),
+      storage: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Id of a storage extension, as file_storage: the queue outlives the process."),
       batch: z
         .union([batchSchema, z.null().transform(() => batchSchema.parse({}))])
         .optional()
@@ -92,6 +99,11 @@ export function sendingQueueSchema(): z.ZodType<SendingQueueConfig, Input<Sendin
       for (const key of ["queue_size", "num_consumers", "limit_mib"] as const) {
         if (queue[key] > 0) continue;
         context.addIssue({ code: "custom", path: [key], message: `\`${key}\` must be positive` });
+      }
+      if (queue.storage !== undefined && queue.wait_for_result) {
+        const message =
+          "`wait_for_result` is not supported with a persistent queue configured with `storage`";
+        context.addIssue({ code: "custom", path: ["wait_for_result"], message });
       }
       const { batch } = queue;
       const isSameSizer = batch !== undefined && (batch.sizer ?? queue.sizer) === queue.sizer;

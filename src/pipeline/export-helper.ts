@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Observable } from "rxjs";
 import type { Exporter, ExporterSettings, Host } from "../component/component.ts";
-import { messageOf } from "../component/errors.ts";
+import { AgentError, messageOf } from "../component/errors.ts";
+import { isStorage, type Journal } from "../component/storage.ts";
 import type { Counter } from "../component/telemetry.ts";
 import type { Batch } from "../model/batch.ts";
 import { splitBatch } from "../pdata/split.ts";
 import type { RetryConfig, SendingQueueConfig } from "./export-config.ts";
+import { JournalStore } from "./journal-store.ts";
 import { splitReceipt } from "./receipt.ts";
 import { isRetryable, withRetry, withTimeout } from "./retry.ts";
 import {
@@ -13,6 +15,7 @@ import {
   type OfferResult,
   type QueueLimits,
   SendingQueue,
+  type Sent,
 } from "./sending-queue.ts";
 import { itemName } from "./signal-items.ts";
 import { ThrottledLog } from "./throttled-log.ts";
@@ -74,8 +77,10 @@ export function createQueuedExporter(
 
 class QueuedExporter implements Exporter {
   readonly ready: Observable<boolean>;
+  readonly #settings: ExporterSettings;
   readonly #config: ExportHelperConfig;
   readonly #push: Push;
+  #journal: Journal | undefined;
   readonly #hooks: ExportHooks;
   readonly #queue: SendingQueue;
   readonly #grouping: Grouping | undefined;
@@ -92,6 +97,7 @@ class QueuedExporter implements Exporter {
     push: Push,
     hooks: ExportHooks,
   ) {
+    this.#settings = settings;
     this.#config = config;
     this.#push = push;
     this.#hooks = hooks;
@@ -107,15 +113,45 @@ class QueuedExporter implements Exporter {
 
   async start(host: Host): Promise<void> {
     await this.#hooks.start?.(host);
+    const { storage } = this.#config.sendingQueue;
+    if (storage !== undefined) await this.#openStorage(host, storage);
+  }
+
+  async #openStorage(host: Host, id: string): Promise<void> {
+    const extension = host.extension(id);
+    if (!isStorage(extension)) {
+      const what = extension === undefined ? "there is no extension" : "no storage is extension";
+      throw new AgentError(
+        "BS_START",
+        `sending_queue: storage: ${what} "${id}". Add file_storage to extensions and to ` +
+          "service::extensions, and name it here.",
+      );
+    }
+    const { id: own, signal } = this.#settings;
+    this.#journal = await extension.openJournal({ kind: "exporter", id: own, name: signal });
+    const store = new JournalStore(this.#journal, signal, (items) => {
+      this.#counts.dropped("unreadable").add(items);
+      this.#log.write("error", "A stored batch cannot be read any more. Dropping data.", {
+        dropped_items: items,
+      });
+    });
+    const left = store.left();
+    if (left.length > 0) {
+      this.#log.write("info", "Sending what was left in the queue", { requests: left.length });
+    }
+    this.#queue.useStore(store, left);
   }
 
   accept(batch: Batch): boolean {
-    const result = this.#queue.offer(batch);
+    let failure = "";
+    const result = this.#queue.offer(batch, (error) => {
+      failure = messageOf(error);
+    });
     if (result !== "accepted") {
-      this.#refuse(batch, result);
+      this.#refuse(batch, result, failure);
       return false;
     }
-    if (this.#settlesWhenQueued()) batch.receipt?.settle({ kind: "accepted" });
+    if (this.#settlesWhenQueued()) this.#settleQueued(batch);
     return true;
   }
 
@@ -129,8 +165,22 @@ class QueuedExporter implements Exporter {
     return enabled && !waits;
   }
 
-  #refuse(batch: Batch, result: Exclude<OfferResult, "accepted">): void {
+  /** The sender is answered when the queue is sure to have it: with `fsync`, when the disk has. */
+  #settleQueued({ receipt }: Batch): void {
+    if (receipt === undefined) return;
+    if (this.#journal === undefined) {
+      receipt.settle({ kind: "accepted" });
+      return;
+    }
+    this.#journal.synced().then(
+      () => receipt.settle({ kind: "accepted" }),
+      (error) => receipt.settle({ kind: "refused", retryable: true, message: messageOf(error) }),
+    );
+  }
+
+  #refuse(batch: Batch, result: Exclude<OfferResult, "accepted">, failure: string): void {
     const error = {
+      failed: `the storage of the sending queue refuses: ${failure}`,
       full: "sending queue is full",
       too_large: "element size too large",
       closed: "the exporter is shut down",
@@ -141,22 +191,26 @@ class QueuedExporter implements Exporter {
     });
   }
 
-  async #deliverGroup(group: readonly Batch[]): Promise<void> {
+  async #deliverGroup(group: readonly Batch[]): Promise<Sent> {
     const { batch: config } = this.#config.sendingQueue;
+    let sent: Sent = "ended";
     if (config === undefined || group.length === 0) {
-      for (const batch of group) await this.#deliver(batch);
-      return;
+      for (const batch of group) if ((await this.#deliver(batch)) === "kept") sent = "kept";
+      return sent;
     }
     const joined = joinBatches(group, true);
     const parts = cutToSize(joined, config.max_size, this.#grouping?.sizer ?? "items");
     const receipts = joined.receipt === undefined ? [] : splitReceipt(joined.receipt, parts.length);
     for (const [at, part] of parts.entries()) {
       const receipt = receipts[at];
-      await this.#deliver(receipt === undefined ? part : { ...part, receipt });
+      const isKept =
+        (await this.#deliver(receipt === undefined ? part : { ...part, receipt })) === "kept";
+      if (isKept) sent = "kept";
     }
+    return sent;
   }
 
-  async #deliver(batch: Batch): Promise<void> {
+  async #deliver(batch: Batch): Promise<Sent> {
     try {
       await withRetry(
         this.#config.retryOnFailure,
@@ -172,11 +226,14 @@ class QueuedExporter implements Exporter {
           ),
       );
     } catch (error) {
+      const isCutShort = this.#stopRetries.signal.aborted && isRetryable(error);
+      if (isCutShort && this.#journal !== undefined) return "kept";
       this.#lose(batch, error);
-      return;
+      return "ended";
     }
     this.#counts.sent.add(batch.items);
     batch.receipt?.settle({ kind: "accepted" });
+    return "ended";
   }
 
   #logRetry(error: unknown, delayMs: number): void {
@@ -218,8 +275,12 @@ class QueuedExporter implements Exporter {
     this.#queue.close();
     this.#stopRetries.abort();
     const giveUp = (): void => {
-      for (const batch of this.#queue.discard()) {
-        this.#lose(batch, new Error("dropped at shutdown: no time left to send it"));
+      const left = this.#queue.discard();
+      // What is in a journal is sent after the next start.
+      for (const stored of this.#journal === undefined ? left : []) {
+        const batch = stored.load();
+        const error = new Error("dropped at shutdown: no time left to send it");
+        if (batch !== undefined) this.#lose(batch, error);
       }
       this.#abort.abort();
     };
@@ -228,6 +289,7 @@ class QueuedExporter implements Exporter {
     await this.#queue.drained();
     signal.removeEventListener("abort", giveUp);
     await this.#hooks.shutdown?.();
+    this.#journal?.close();
     for (const remove of this.#gauges) remove();
   }
 }
@@ -237,7 +299,8 @@ function queueLimits(config: SendingQueueConfig): QueueLimits {
   const limits = {
     sizer,
     sizeMax: config.queue_size,
-    bytesMax: config.limit_mib * MIB,
+    // What is stored needs no memory.
+    bytesMax: config.storage === undefined ? config.limit_mib * MIB : Number.POSITIVE_INFINITY,
     concurrency: config.num_consumers,
     blocking: config.block_on_overflow,
   };

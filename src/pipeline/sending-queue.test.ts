@@ -28,7 +28,7 @@ function heldQueue(limits: QueueLimits): {
   const queue = new SendingQueue(limits, (group) => {
     sent.push(...group);
     groups.push(group.map((batch) => batch.items));
-    return new Promise((resolve) => open.push(resolve));
+    return new Promise((resolve) => open.push(() => resolve("ended")));
   });
   const flags: boolean[] = [];
   queue.ready.subscribe((flag) => flags.push(flag));

@@ -26,17 +26,47 @@ export interface Grouping {
   readonly timeoutMs: number;
 }
 
-/** `too_large` fits into no empty queue; `closed` after `close`. */
-export type OfferResult = "accepted" | "full" | "too_large" | "closed";
+/** `too_large` fits into no empty queue; `closed` after `close`; `failed`: the store refused. */
+export type OfferResult = "accepted" | "full" | "too_large" | "closed" | "failed";
+
+/** Where batches wait in place of memory. */
+export interface BatchStore {
+  /** Throws when it cannot be kept. */
+  put(batch: Batch): StoredBatch;
+}
+
+/** A batch that waits. */
+export interface StoredBatch {
+  readonly items: number;
+  readonly bytes: number;
+  /** Undefined: it cannot be read any more, which was said. */
+  load(): Batch | undefined;
+  /** It has ended its way. */
+  remove(): void;
+}
+
+/** `kept`: it has not ended its way, and is to stay where it is stored. */
+export type Sent = "ended" | "kept";
 
 const CLOSE_AT = 3 / 4;
 const RESUME_AT = 1 / 2;
 const COMPACT_AFTER = 1024;
 
+type Sized = Pick<Batch, "items" | "bytes">;
+
 interface Slot {
-  readonly batch: Batch;
+  readonly stored: StoredBatch;
   readonly atMs: number;
 }
+
+const MEMORY: BatchStore = {
+  put: (batch) => ({
+    items: batch.items,
+    bytes: batch.bytes,
+    load: () => batch,
+    remove: () => undefined,
+  }),
+};
 
 /**
  * The place before the network where a batch waits. Bounded in units and bytes; batches being
@@ -45,7 +75,8 @@ interface Slot {
  */
 export class SendingQueue {
   readonly #limits: QueueLimits;
-  readonly #send: (group: readonly Batch[]) => Promise<void>;
+  readonly #send: (group: readonly Batch[]) => Promise<Sent>;
+  #store: BatchStore = MEMORY;
   readonly #gate = new BehaviorSubject(true);
   #slots: (Slot | undefined)[] = [];
   #head = 0;
@@ -61,7 +92,7 @@ export class SendingQueue {
   readonly ready: Observable<boolean>;
 
   /** `send` gets one batch, or a group, and must not reject: what becomes of it is its matter. */
-  constructor(limits: QueueLimits, send: (group: readonly Batch[]) => Promise<void>) {
+  constructor(limits: QueueLimits, send: (group: readonly Batch[]) => Promise<Sent>) {
     this.#limits = limits;
     this.#send = send;
     this.ready = limits.blocking ? this.#gate.asObservable() : of(true);
@@ -81,19 +112,37 @@ export class SendingQueue {
     return this.#sending;
   }
 
-  offer(batch: Batch): OfferResult {
+  /** From now on batches wait in `store`, after those that it holds from before. */
+  useStore(store: BatchStore, left: readonly StoredBatch[]): void {
+    this.#store = store;
+    for (const stored of left) this.#add(stored);
+    this.#pump();
+    this.#updateGate();
+  }
+
+  /** Throws nothing; `failed` has its reason in `onFailure`. */
+  offer(batch: Batch, onFailure?: (error: unknown) => void): OfferResult {
     if (this.#closed) return "closed";
     const size = this.#sizeOf(batch);
     const { sizeMax, bytesMax } = this.#limits;
     if (size > sizeMax || batch.bytes > bytesMax) return "too_large";
     if (this.#size + size > sizeMax || this.#bytes + batch.bytes > bytesMax) return "full";
-    this.#size += size;
-    this.#bytes += batch.bytes;
-    this.#waiting += this.#groupSizeOf(batch);
-    this.#slots.push({ batch, atMs: performance.now() });
+    try {
+      this.#add(this.#store.put(batch));
+    } catch (error) {
+      onFailure?.(error);
+      return "failed";
+    }
     this.#pump();
     this.#updateGate();
     return "accepted";
+  }
+
+  #add(stored: StoredBatch): void {
+    this.#size += this.#sizeOf(stored);
+    this.#bytes += stored.bytes;
+    this.#waiting += this.#groupSizeOf(stored);
+    this.#slots.push({ stored, atMs: performance.now() });
   }
 
   /** Takes nothing more; what is queued is still sent. */
@@ -109,24 +158,24 @@ export class SendingQueue {
   }
 
   /** Gives up what waits: takes it out and returns it. Batches being sent are not among them. */
-  discard(): Batch[] {
+  discard(): StoredBatch[] {
     clearTimeout(this.#timer);
-    const left = this.#slots.slice(this.#head).flatMap((slot) => slot?.batch ?? []);
+    const left = this.#slots.slice(this.#head).flatMap((slot) => slot?.stored ?? []);
     this.#slots = [];
     this.#head = 0;
     this.#waiting = 0;
-    for (const batch of left) this.#release(batch);
+    for (const stored of left) this.#release(stored);
     this.#wakeIdle();
     return left;
   }
 
-  #sizeOf(batch: Batch): number {
+  #sizeOf({ items, bytes }: Sized): number {
     const { sizer } = this.#limits;
-    return sizer === "requests" ? 1 : sizer === "items" ? batch.items : batch.bytes;
+    return sizer === "requests" ? 1 : sizer === "items" ? items : bytes;
   }
 
-  #groupSizeOf(batch: Batch): number {
-    return this.#limits.grouping?.sizer === "bytes" ? batch.bytes : batch.items;
+  #groupSizeOf({ items, bytes }: Sized): number {
+    return this.#limits.grouping?.sizer === "bytes" ? bytes : items;
   }
 
   #pump(): void {
@@ -147,7 +196,7 @@ export class SendingQueue {
   }
 
   /** What is to be sent now, oldest first; empty when nothing waits or it should wait for more. */
-  #takeGroup(): Batch[] {
+  #takeGroup(): StoredBatch[] {
     const first = this.#slots[this.#head];
     if (first === undefined) return [];
     const { grouping } = this.#limits;
@@ -158,38 +207,40 @@ export class SendingQueue {
       this.#timer = setTimeout(() => this.#pump(), Math.ceil(leftMs));
       return [];
     }
-    const group: Batch[] = [];
+    const group: StoredBatch[] = [];
     let size = 0;
     for (;;) {
       const slot = this.#slots[this.#head];
       if (slot === undefined || (size > 0 && size >= grouping.sizeMin)) return group;
-      const next = this.#groupSizeOf(slot.batch);
+      const next = this.#groupSizeOf(slot.stored);
       if (grouping.sizeMax > 0 && size > 0 && size + next > grouping.sizeMax) return group;
       group.push(this.#take(slot));
       size += next;
     }
   }
 
-  #take(slot: Slot): Batch {
+  #take({ stored }: Slot): StoredBatch {
     this.#slots[this.#head++] = undefined;
-    this.#waiting -= this.#groupSizeOf(slot.batch);
-    return slot.batch;
+    this.#waiting -= this.#groupSizeOf(stored);
+    return stored;
   }
 
-  async #sendGroup(group: readonly Batch[]): Promise<void> {
+  async #sendGroup(group: readonly StoredBatch[]): Promise<void> {
     try {
-      await this.#send(group);
+      const batches = group.map((stored) => stored.load()).filter((batch) => batch !== undefined);
+      const sent = batches.length === 0 ? "ended" : await this.#send(batches);
+      if (sent === "ended") for (const stored of group) stored.remove();
     } finally {
       this.#sending--;
-      for (const batch of group) this.#release(batch);
+      for (const stored of group) this.#release(stored);
       this.#pump();
       this.#wakeIdle();
     }
   }
 
-  #release(batch: Batch): void {
-    this.#size -= this.#sizeOf(batch);
-    this.#bytes -= batch.bytes;
+  #release(stored: StoredBatch): void {
+    this.#size -= this.#sizeOf(stored);
+    this.#bytes -= stored.bytes;
     this.#updateGate();
   }
 

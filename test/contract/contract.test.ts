@@ -72,6 +72,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{path: ${join(folder, "empty.pcap")}}`;
     case "replay":
       return `{path: ${join(folder, "empty.bsrec")}}`;
+    case "file_storage":
+      return `{directory: ${join(folder, "storage")}}`;
     case "health_check":
       return `{endpoint: "127.0.0.1:${toPort}"}`;
     case "attributes":
