@@ -56,6 +56,7 @@ export interface EbpfL7Config {
   readonly drain_interval: number;
   readonly max_connections: number;
   readonly idle_timeout: number;
+  readonly local_address: boolean;
   readonly url_query: boolean;
   readonly request_headers: readonly string[];
   readonly response_headers: readonly string[];
@@ -109,6 +110,10 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
   idle_timeout: duration({ minMs: 1000 })
     .default(600_000)
     .describe("A connection without traffic for this long is forgotten until it speaks again."),
+  local_address: z
+    .boolean()
+    .default(false)
+    .describe("Record `network.local.address` and `network.local.port`; `nat_rewrite` needs them."),
   url_query: z.boolean().default(false).describe("Record `url.query`; may hold secrets."),
   request_headers: headerNames("requests"),
   response_headers: headerNames("responses"),

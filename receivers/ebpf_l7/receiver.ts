@@ -171,7 +171,11 @@ class Running {
     }
     this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
     const cursor = new DataCursor(source.memory);
-    const encoder = new SpanEncoder({ clock: this.#clock, batcher: this.#batcher });
+    const encoder = new SpanEncoder({
+      clock: this.#clock,
+      batcher: this.#batcher,
+      localAddress: config.local_address,
+    });
     this.#tracker = new ExchangeTracker({
       table: this.#table,
       cursor,

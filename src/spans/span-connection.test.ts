@@ -34,3 +34,12 @@ test("without the fact the role tells", () => {
   assert.equal(connection.serverAddress, "10.0.0.1");
   assert.equal(has(connection, "client.address"), true);
 });
+
+test("this end's address and port are written where they are asked for", () => {
+  const connection = new SpanConnection(CONSUMER);
+  assert.equal(has(connection, "network.local."), false);
+  const bytes = Buffer.from(connection.attributesWithLocal);
+  for (const text of ["network.local.address", "10.0.0.1", "network.local.port", "10.0.0.2"]) {
+    assert.ok(bytes.includes(text), text);
+  }
+});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   ATTR_CLIENT_ADDRESS,
+  ATTR_NETWORK_LOCAL_ADDRESS,
+  ATTR_NETWORK_LOCAL_PORT,
   ATTR_NETWORK_PEER_ADDRESS,
   ATTR_NETWORK_PEER_PORT,
   ATTR_NETWORK_TYPE,
@@ -16,6 +18,8 @@ const KEYS = {
   clientAddress: attributeKey(ATTR_CLIENT_ADDRESS),
   peerAddress: attributeKey(ATTR_NETWORK_PEER_ADDRESS),
   peerPort: attributeKey(ATTR_NETWORK_PEER_PORT),
+  localAddress: attributeKey(ATTR_NETWORK_LOCAL_ADDRESS),
+  localPort: attributeKey(ATTR_NETWORK_LOCAL_PORT),
   networkType: attributeKey(ATTR_NETWORK_TYPE),
 } as const;
 
@@ -47,6 +51,7 @@ export interface ConnectionFacts {
 export class SpanConnection {
   readonly facts: ConnectionFacts;
   #attributes: Uint8Array | undefined;
+  #withLocal: Uint8Array | undefined;
 
   constructor(facts: ConnectionFacts) {
     this.facts = facts;
@@ -54,8 +59,14 @@ export class SpanConnection {
 
   /** The attributes that every span of this connection has, as KeyValue fields of a span. */
   get attributes(): Uint8Array {
-    this.#attributes ??= encodeAttributes(this.facts);
+    this.#attributes ??= encodeAttributes(this.facts, false);
     return this.#attributes;
+  }
+
+  /** The same with this end's own address and port, which tell connections apart. */
+  get attributesWithLocal(): Uint8Array {
+    this.#withLocal ??= encodeAttributes(this.facts, true);
+    return this.#withLocal;
   }
 
   /** The server's end, as this process sees it. */
@@ -75,11 +86,15 @@ function isAccepter(facts: ConnectionFacts): boolean {
 const scratch = new ProtoWriter(256);
 const writer = new AttributeWriter(scratch, SPAN_ATTRIBUTES);
 
-function encodeAttributes(facts: ConnectionFacts): Uint8Array {
+function encodeAttributes(facts: ConnectionFacts, withLocal: boolean): Uint8Array {
   scratch.reset();
   if (isAccepter(facts)) writer.string(KEYS.clientAddress, facts.remoteAddress);
   writer.string(KEYS.peerAddress, facts.remoteAddress);
   writer.int(KEYS.peerPort, facts.remotePort);
+  if (withLocal) {
+    writer.string(KEYS.localAddress, facts.localAddress);
+    writer.int(KEYS.localPort, facts.localPort);
+  }
   writer.string(
     KEYS.networkType,
     facts.family === 4 ? NETWORK_TYPE_VALUE_IPV4 : NETWORK_TYPE_VALUE_IPV6,

@@ -30,6 +30,8 @@ export interface StitchFacts {
 export interface SpanEncoderOptions {
   readonly clock: EpochClock;
   readonly batcher: ResourceBatcher;
+  /** Write `network.local.address` and `network.local.port`, too. Default false. */
+  readonly localAddress?: boolean;
 }
 
 const KEYS = {
@@ -43,6 +45,7 @@ const SPAN_ID_BYTES = 8;
 export class SpanEncoder {
   readonly #clock: EpochClock;
   readonly #batcher: ResourceBatcher;
+  readonly #withLocal: boolean;
   readonly #hash = new NameHash();
   readonly #name: { -readonly [K in keyof RequestName]: RequestName[K] } = {
     clientStart: 0,
@@ -56,6 +59,7 @@ export class SpanEncoder {
   constructor(options: SpanEncoderOptions) {
     this.#clock = options.clock;
     this.#batcher = options.batcher;
+    this.#withLocal = options.localAddress ?? false;
   }
 
   /**
@@ -99,7 +103,7 @@ export class SpanEncoder {
       span.string(KEYS.serverAddress, connection.serverAddress);
       span.int(KEYS.serverPort, connection.serverPort);
     }
-    span.encoded(connection.attributes);
+    span.encoded(this.#withLocal ? connection.attributesWithLocal : connection.attributes);
     span.end();
     this.#batcher.end();
   }
