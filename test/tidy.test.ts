@@ -50,6 +50,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   spans: ["model", "protocols", "pdata"],
   inference: ["model"],
   attributes: ["model", "component", "config", "pdata"],
+  store: ["model", "component", "pdata"],
   ottl: ["model", "component", "config", "pdata"],
   config: ["model", "component"],
   telemetry: ["model", "component", "config", "pdata"],

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Exporter, ExporterSettings } from "../../src/component/component.ts";
+import { AgentError } from "../../src/component/errors.ts";
+import type { Batch } from "../../src/model/batch.ts";
+import { createQueuedExporter, retrySchema } from "../../src/pipeline/export-helper.ts";
+import { ThrottledLog } from "../../src/pipeline/throttled-log.ts";
+import { type DropReason, StoreWriter } from "../../src/store/store-writer.ts";
+import type { StoreConfig } from "./config.ts";
+
+const MIB = 1024 ** 2;
+const DROP_REASONS: readonly DropReason[] = ["disk_full", "read_only", "io_error", "too_large"];
+
+/** Keeps traces on the local disk, for the extension `ui`. */
+export function createStoreExporter(settings: ExporterSettings, config: StoreConfig): Exporter {
+  const { telemetry, id } = settings;
+  const log = new ThrottledLog(telemetry.logger);
+  const dropped = new Map(
+    DROP_REASONS.map((reason) => [
+      reason,
+      telemetry.counter(
+        "backstitch_store_dropped_spans",
+        { description: "Spans that could not be kept.", unit: "{span}" },
+        { exporter: id, reason },
+      ),
+    ]),
+  );
+  let writer: StoreWriter | undefined;
+  let removeCount = (): void => {};
+  const start = async (): Promise<void> => {
+    const opened = await StoreWriter.open({
+      directory: config.directory,
+      bytesMax: config.max_size_mib * MIB,
+      ageMaxMs: config.max_age,
+      logger: telemetry.logger,
+      nowMs: Date.now,
+      onDropped: (reason, spans) => dropped.get(reason)?.add(spans),
+      onFailed: (error, spans) =>
+        log.write("error", "Cannot write to the store; the pipeline goes on", {
+          error,
+          dropped_spans: spans,
+        }),
+    });
+    writer = opened;
+    removeCount = telemetry.observedCounter(
+      "backstitch_store_written_spans",
+      { description: "Spans in the store's files.", unit: "{span}" },
+      () => opened.written,
+      { exporter: id },
+    );
+  };
+  const shutdown = async (): Promise<void> => {
+    removeCount();
+    await writer?.close();
+    writer = undefined;
+  };
+  const push = async (batch: Batch): Promise<void> => {
+    if (writer === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
+    await writer.append(batch);
+  };
+  const helper = {
+    timeoutMs: 0,
+    sendingQueue: config.sending_queue,
+    retryOnFailure: retrySchema().parse({ enabled: false }),
+  };
+  return createQueuedExporter(settings, helper, push, { start, shutdown });
+}
