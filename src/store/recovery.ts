@@ -4,7 +4,8 @@ import { rm } from "node:fs/promises";
 import type { Logger } from "../component/telemetry.ts";
 import { AppendFile } from "./append-file.ts";
 import { listFiles, SET_ASIDE_SUFFIX, type StoreFile } from "./directory.ts";
-import { Segment, SegmentError } from "./segment.ts";
+import { SegmentError } from "./file-reads.ts";
+import { Segment } from "./segment.ts";
 import { buildTraceIndex } from "./segment-format.ts";
 import { writeFooter } from "./segment-writer.ts";
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32, zstdDecompressSync } from "node:zlib";
 import {
   type Columns,
@@ -9,6 +8,7 @@ import {
   summarize,
   type ValueColumns,
 } from "./columns.ts";
+import { FileReads } from "./file-reads.ts";
 import {
   decodeFrameHeader,
   FRAME_BLOCK,
@@ -23,11 +23,9 @@ import {
 import {
   type BlockEntry,
   decodeDirectory,
-  decodeFileHeader,
   decodeNames,
   decodeTrailer,
   FILE_HEADER_BYTES,
-  FORMAT_VERSION,
   TRAILER_BYTES,
 } from "./segment-format.ts";
 
@@ -35,9 +33,6 @@ import {
 const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 const FOOTER_INDEX = 2;
 const PAGE_ENTRIES = 1024;
-
-/** A file that cannot be read as a segment. */
-export class SegmentError extends Error {}
 
 /** The index of a segment that is still written, which is in memory. */
 interface OpenIndex {
@@ -61,7 +56,7 @@ interface SealedIndex {
  */
 export class Segment {
   readonly path: string;
-  readonly #fd: number;
+  readonly #file: FileReads;
   #blocks: BlockEntry[] = [];
   #sealed: SealedIndex | undefined;
   #open: OpenIndex = { hashes: [], names: [] };
@@ -72,18 +67,8 @@ export class Segment {
   /** Throws `SegmentError` when the file is no segment, and what `open` throws. */
   constructor(path: string) {
     this.path = path;
-    this.#fd = openSync(path, "r");
-    try {
-      const version = decodeFileHeader(this.#read(0, FILE_HEADER_BYTES));
-      if (version === undefined) throw new SegmentError("not a segment: its header is damaged");
-      if (version !== FORMAT_VERSION) {
-        throw new SegmentError(`format ${version}; this version reads format ${FORMAT_VERSION}`);
-      }
-      if (!this.#loadFooter()) this.refresh();
-    } catch (error) {
-      closeSync(this.#fd);
-      throw error;
-    }
+    this.#file = new FileReads(path);
+    if (!this.#loadFooter()) this.refresh();
   }
 
   get isSealed(): boolean {
@@ -110,11 +95,11 @@ export class Segment {
   }
 
   get bytes(): number {
-    return fstatSync(this.#fd).size;
+    return this.#file.bytes;
   }
 
   close(): void {
-    closeSync(this.#fd);
+    this.#file.close();
   }
 
   /** Takes up what was written since. */
@@ -123,7 +108,7 @@ export class Segment {
     const size = this.bytes;
     if (size <= this.#end) return;
     if (this.#blocks.length > 0 && this.#loadFooter()) return;
-    const bytes = this.#read(this.#end, size - this.#end);
+    const bytes = this.#file.read(this.#end, size - this.#end);
     let at = 0;
     while (at < bytes.length) {
       const header = decodeFrameHeader(bytes, at);
@@ -143,7 +128,7 @@ export class Segment {
   names(): readonly string[] {
     const sealed = this.#sealed;
     if (sealed === undefined) return this.#open.names;
-    const packed = this.#read(sealed.namesAt, sealed.namesBytes);
+    const packed = this.#file.read(sealed.namesAt, sealed.namesBytes);
     if (crc32(packed) !== sealed.namesSum) return [];
     return decodeNames(unpack(packed) ?? Buffer.alloc(0)) ?? [];
   }
@@ -159,9 +144,9 @@ export class Segment {
       return found.reverse();
     }
     for (let at = this.#lowerBound(sealed, hash); at < sealed.count; at++) {
-      const entry = this.#read(sealed.at + 4 * at, 4);
+      const entry = this.#file.read(sealed.at + 4 * at, 4);
       if (entry.length < 4 || entry.readUInt32LE() !== hash) break;
-      const block = this.#read(sealed.at + 4 * sealed.count + 2 * at, 2);
+      const block = this.#file.read(sealed.at + 4 * sealed.count + 2 * at, 2);
       if (block.length === 2) found.push(block.readUInt16LE());
     }
     return found.reverse();
@@ -190,12 +175,12 @@ export class Segment {
     // Hashes are spread evenly: a first guess by proportion saves most reads.
     while (high - low > PAGE_ENTRIES) {
       const guess = (low + high) >> 1;
-      const value = this.#read(at + 4 * guess, 4);
+      const value = this.#file.read(at + 4 * guess, 4);
       if (value.length < 4) return count;
       if (value.readUInt32LE() < hash) low = guess + 1;
       else high = guess;
     }
-    const page = this.#read(at + 4 * low, 4 * (high - low));
+    const page = this.#file.read(at + 4 * low, 4 * (high - low));
     let place = 0;
     while (4 * place < page.length && page.readUInt32LE(4 * place) < hash) place++;
     return low + place;
@@ -204,19 +189,19 @@ export class Segment {
   #section(block: number, section: number): Buffer | undefined {
     const entry = this.#blocks[block];
     if (entry === undefined) return undefined;
-    const header = decodeFrameHeader(this.#read(entry.at, FRAME_HEADER_BYTES), 0);
+    const header = decodeFrameHeader(this.#file.read(entry.at, FRAME_HEADER_BYTES), 0);
     if (header === undefined || header.kind !== FRAME_BLOCK) return undefined;
     const at = sectionAt(header, entry.at, section);
-    const packed = this.#read(at, header.lengths[section] ?? 0);
+    const packed = this.#file.read(at, header.lengths[section] ?? 0);
     return crc32(packed) === header.sums[section] ? unpack(packed) : undefined;
   }
 
   #loadFooter(): boolean {
-    const { size } = fstatSync(this.#fd);
+    const size = this.#file.bytes;
     if (size < FILE_HEADER_BYTES + TRAILER_BYTES) return false;
-    const footerAt = decodeTrailer(this.#read(size - TRAILER_BYTES, TRAILER_BYTES));
+    const footerAt = decodeTrailer(this.#file.read(size - TRAILER_BYTES, TRAILER_BYTES));
     if (footerAt === undefined || footerAt >= size) return false;
-    const bytes = this.#read(footerAt, size - footerAt);
+    const bytes = this.#file.read(footerAt, size - footerAt);
     const header = decodeFrameHeader(bytes, 0);
     if (header === undefined || header.kind !== FRAME_FOOTER) return false;
     const frame = { header, frameAt: 0 };
@@ -254,17 +239,6 @@ export class Segment {
     this.#blocks.push({ at: this.#end + at, lengths, ...summarize(columns) });
     this.#open.hashes.push(columns.traceHash);
     return true;
-  }
-
-  #read(at: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(length);
-    let filled = 0;
-    while (filled < length) {
-      const count = readSync(this.#fd, bytes, filled, length - filled, at + filled);
-      if (count === 0) break;
-      filled += count;
-    }
-    return bytes.subarray(0, filled);
   }
 }
 

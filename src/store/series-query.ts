@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import { DURATION_BUCKETS } from "./duration-buckets.ts";
+import type { QueryClock } from "./query-clock.ts";
+import type { EdgeTally, OperationTally, Tally } from "./series-format.ts";
+import type { StoreReader } from "./store-reader.ts";
+
+/** Different operations, or edges, that one query adds up. */
+const KEYS_MAX = 20_000;
+
+export interface TimeRange {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** What is added up over a time. */
+export interface Summed<T> {
+  readonly tally: Tally;
+  /** The first one that was seen: its names. */
+  readonly one: T;
+}
+
+export interface SeriesSum {
+  readonly operations: readonly Summed<OperationTally>[];
+  readonly edges: readonly Summed<EdgeTally>[];
+  readonly truncated: boolean;
+}
+
+/** What to do with each interval besides adding it up. */
+export type OperationVisitor = (one: OperationTally, startMs: number) => void;
+
+/** Adds up the intervals of a time. `visit` sees each operation with the time of its interval. */
+export async function sumSeries(
+  reader: StoreReader,
+  { range, clock }: { readonly range: TimeRange; readonly clock: QueryClock },
+  visit: OperationVisitor = () => undefined,
+): Promise<SeriesSum> {
+  const operations = new Map<string, Summed<OperationTally>>();
+  const edges = new Map<string, Summed<EdgeTally>>();
+  let truncated = false;
+  // Newest first: when the time is up, it is the oldest that is missing.
+  for (const file of reader.series().toReversed()) {
+    for (const interval of file.intervals(range.startMs, range.endMs)) {
+      if (clock.isOver) return result(operations, edges, true);
+      await clock.breathe();
+      for (const one of interval.operations) {
+        visit(one, interval.startMs);
+        const key = JSON.stringify([one.service, one.operation, one.kind]);
+        truncated = !addTo(operations, key, one) || truncated;
+      }
+      for (const one of interval.edges) {
+        const { from, to } = one;
+        const ends = [from.kind, from.system, from.name, to.kind, to.system, to.name];
+        const key = JSON.stringify([...ends, one.protocol]);
+        truncated = !addTo(edges, key, one) || truncated;
+      }
+    }
+  }
+  return result(operations, edges, truncated);
+}
+
+export function emptyTally(): Tally {
+  const buckets = new Uint32Array(DURATION_BUCKETS);
+  return { requests: 0, errors: 0, rewritten: 0, buckets };
+}
+
+export function addTally(sum: Tally, { requests, errors, rewritten, buckets }: Tally): void {
+  sum.requests += requests;
+  sum.errors += errors;
+  sum.rewritten += rewritten;
+  for (let bucket = 0; bucket < buckets.length; bucket++) {
+    sum.buckets[bucket] = (sum.buckets[bucket] ?? 0) + (buckets[bucket] ?? 0);
+  }
+}
+
+/** False when there is no room for one more key. */
+function addTo<T extends Tally>(sums: Map<string, Summed<T>>, key: string, one: T): boolean {
+  let sum = sums.get(key);
+  if (sum === undefined) {
+    if (sums.size >= KEYS_MAX) return false;
+    sum = { tally: emptyTally(), one };
+    sums.set(key, sum);
+  }
+  addTally(sum.tally, one);
+  return true;
+}
+
+function result(
+  operations: ReadonlyMap<string, Summed<OperationTally>>,
+  edges: ReadonlyMap<string, Summed<EdgeTally>>,
+  truncated: boolean,
+): SeriesSum {
+  return { operations: [...operations.values()], edges: [...edges.values()], truncated };
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+import { fileStatus, listFiles, listSetAside, type StoreFile } from "./directory.ts";
+import { Segment } from "./segment.ts";
+import { SeriesFile } from "./series-file.ts";
+
+const REFRESH_MS = 200;
+/** Kept in memory for all segments together. */
+const NAMES_KEPT_MAX = 500_000;
+
+interface NameIds {
+  readonly blocks: number;
+  readonly ids: ReadonlyMap<string, number>;
+}
+
+export interface StoreFacts {
+  readonly segments: number;
+  readonly spans: number;
+  readonly bytes: number;
+  readonly oldestUs: number;
+  readonly newestUs: number;
+  readonly setAside: readonly { readonly file: string; readonly reason: string }[];
+}
+
+/**
+ * Reads a store's directory while another part of this process, or another process, writes there.
+ * What a writer has flushed is found at most 200 ms later.
+ */
+export class StoreReader {
+  readonly #directory: string;
+  readonly #nowMs: () => number;
+  readonly #segments = new Map<string, Segment>();
+  readonly #series = new Map<string, SeriesFile>();
+  readonly #unreadable = new Map<string, string>();
+  /** Of the segments asked for last, the latest last. */
+  readonly #nameIds = new Map<Segment, NameIds>();
+  #refreshedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(directory: string, nowMs: () => number) {
+    this.#directory = directory;
+    this.#nowMs = nowMs;
+  }
+
+  /** The newest first. */
+  segments(): readonly Segment[] {
+    this.#refresh();
+    return [...this.#segments.values()].reverse();
+  }
+
+  /** Oldest first. */
+  series(): readonly SeriesFile[] {
+    this.#refresh();
+    return [...this.#series.values()];
+  }
+
+  /** Numbers of a segment's names. */
+  nameIds(segment: Segment): ReadonlyMap<string, number> {
+    const blocks = segment.blocks.length;
+    let known = this.#nameIds.get(segment);
+    if (known?.blocks !== blocks) {
+      known = { blocks, ids: new Map(segment.names().map((name, id) => [name, id])) };
+    }
+    this.#nameIds.delete(segment);
+    this.#nameIds.set(segment, known);
+    let kept = 0;
+    for (const { ids } of this.#nameIds.values()) kept += ids.size;
+    for (const [oldest, { ids }] of this.#nameIds) {
+      if (kept <= NAMES_KEPT_MAX || oldest === segment) break;
+      this.#nameIds.delete(oldest);
+      kept -= ids.size;
+    }
+    return known.ids;
+  }
+
+  facts(): StoreFacts | undefined {
+    this.#refresh();
+    const files = listFiles(this.#directory);
+    if (files.length === 0) return undefined;
+    const facts = { spans: 0, oldestUs: Number.POSITIVE_INFINITY, newestUs: 0 };
+    for (const { blocks } of this.#segments.values()) {
+      for (const { count, startUsMin, startUsMax } of blocks) {
+        facts.spans += count;
+        facts.oldestUs = Math.min(facts.oldestUs, startUsMin);
+        facts.newestUs = Math.max(facts.newestUs, startUsMax);
+      }
+    }
+    const bytes = files.reduce((sum, { path }) => sum + (fileStatus(path)?.bytes ?? 0), 0);
+    const setAside = [
+      ...listSetAside(this.#directory).map((file) => ({
+        file,
+        reason: "set aside when the agent started",
+      })),
+      ...[...this.#unreadable].map(([file, reason]) => ({ file, reason })),
+    ];
+    const oldestUs = Number.isFinite(facts.oldestUs) ? facts.oldestUs : 0;
+    return { ...facts, oldestUs, segments: this.#segments.size, bytes, setAside };
+  }
+
+  close(): void {
+    for (const file of [...this.#segments.values(), ...this.#series.values()]) file.close();
+    this.#segments.clear();
+    this.#series.clear();
+  }
+
+  #refresh(): void {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#refreshedMs < REFRESH_MS) return;
+    this.#refreshedMs = nowMs;
+    const files = listFiles(this.#directory);
+    const names = new Set(files.map(({ name }) => name));
+    for (const known of [this.#segments, this.#series]) {
+      for (const [name, file] of known) {
+        if (names.has(name)) continue;
+        file.close();
+        known.delete(name);
+        if (file instanceof Segment) this.#nameIds.delete(file);
+      }
+    }
+    for (const file of files) this.#take(file);
+  }
+
+  #take(file: StoreFile): void {
+    const known = this.#segments.get(file.name) ?? this.#series.get(file.name);
+    try {
+      if (known !== undefined) known.refresh();
+      else if (file.kind === "spans") this.#segments.set(file.name, new Segment(file.path));
+      else this.#series.set(file.name, new SeriesFile(file.path));
+      this.#unreadable.delete(file.name);
+    } catch (error) {
+      // A file may be deleted between the listing and here, or be without its header yet.
+      if (fileStatus(file.path) === undefined) return;
+      this.#unreadable.set(file.name, error instanceof Error ? error.message : String(error));
+    }
+  }
+}
