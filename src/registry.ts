@@ -5,12 +5,15 @@ import { factory as fileExporter } from "../exporters/file/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
+import { factory as basicAuthExtension } from "../extensions/basicauth/factory.ts";
+import { factory as bearerTokenAuthExtension } from "../extensions/bearertokenauth/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
 import { factory as fileStorageExtension } from "../extensions/file_storage/factory.ts";
 import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
 import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as filterProcessor } from "../processors/filter/factory.ts";
+import { factory as k8sAttributesProcessor } from "../processors/k8s_attributes/factory.ts";
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as resourceProcessor } from "../processors/resource/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
@@ -30,6 +33,7 @@ export const FACTORIES: readonly Factory[] = [
   attributesProcessor,
   resourceProcessor,
   filterProcessor,
+  k8sAttributesProcessor,
   spanStitchProcessor,
   batchProcessor,
   forwardConnector,
@@ -38,6 +42,8 @@ export const FACTORIES: readonly Factory[] = [
   nopExporter,
   otlpGrpcExporter,
   otlpHttpExporter,
+  basicAuthExtension,
+  bearerTokenAuthExtension,
   discoveryExtension,
   fileStorageExtension,
   healthCheckExtension,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { type AuthConfig, authSchema } from "../../src/component/auth.ts";
 import {
   byteSize,
   type ClientEndpoint,
@@ -23,6 +24,7 @@ export interface OtlpGrpcConfig {
   readonly tls: TlsClientConfig;
   readonly compression: Encoding;
   readonly headers: Headers;
+  readonly auth?: AuthConfig | null | undefined;
   readonly authority: string;
   readonly user_agent: string;
   readonly timeout: number;
@@ -37,6 +39,7 @@ export const configSchema: z.ZodType<OtlpGrpcConfig> = z.strictObject({
   tls: tlsClientSchema.prefault({}).describe("TLS is on unless insecure is set."),
   compression: encodingSchema(),
   headers: headers().describe("Sent with every call."),
+  auth: authSchema(),
   authority: z.string().default("").describe("Value of :authority in place of the endpoint."),
   user_agent: z.string().default("").describe("Value of user-agent in place of ours."),
   timeout: timeoutSchema(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Exporter, ExporterSettings } from "../../src/component/component.ts";
+import { type ClientAuthenticator, clientAuthenticator } from "../../src/component/auth.ts";
+import type { Exporter, ExporterSettings, Host } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { decodePartialSuccess } from "../../src/pdata/partial-success.ts";
@@ -28,13 +29,16 @@ export function createOtlpGrpcExporter(
   const { signal } = settings;
   if (!isOtlpSignal(signal)) throw new AgentError("BS_CONFIG", `otlp_grpc has no ${signal}`);
   let client: GrpcClient | undefined;
-  const start = async (): Promise<void> => {
+  let authenticator: ClientAuthenticator | undefined;
+  const start = async (host: Host): Promise<void> => {
+    authenticator = clientAuthenticator(host, config.auth);
     client = await connect(settings, config);
   };
   const shutdown = async (): Promise<void> => client?.close();
   const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
     if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
-    const options = { timeoutMs: config.timeout, signal: abort };
+    const headers = await authenticator?.authorization();
+    const options = { timeoutMs: config.timeout, signal: abort, headers };
     const result = await client.unary(REQUESTS[signal].grpcPath, batch.chunks, options);
     if (result.code !== GRPC.ok) throw exportError(result);
     reportPartialSuccess(settings, signal, result.body);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { type AuthConfig, authSchema } from "../../src/component/auth.ts";
 import {
   byteSize,
   duration,
@@ -27,6 +28,7 @@ export interface OtlpHttpConfig {
   readonly compression: Encoding;
   readonly tls: TlsClientConfig;
   readonly headers: Headers;
+  readonly auth?: AuthConfig | null | undefined;
   readonly timeout: number;
   readonly idle_conn_timeout: number;
   readonly max_idle_conns: number;
@@ -61,6 +63,7 @@ export const configSchema: z.ZodType<OtlpHttpConfig> = z
     compression: encodingSchema(),
     tls: tlsClientSchema.prefault({}).describe("Used for https URLs."),
     headers: headers().describe("Sent with every request."),
+    auth: authSchema(),
     timeout: timeoutSchema(30_000),
     idle_conn_timeout: duration()
       .default(90_000)

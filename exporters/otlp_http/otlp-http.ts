@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Exporter, ExporterSettings } from "../../src/component/component.ts";
+import { type ClientAuthenticator, clientAuthenticator } from "../../src/component/auth.ts";
+import type { Exporter, ExporterSettings, Host } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { toOtlpJson } from "../../src/pdata/json-encode.ts";
@@ -27,7 +28,9 @@ export function createOtlpHttpExporter(
   const url = signalUrl(signal, config);
   const headers = requestHeaders(settings, config);
   let client: HttpClient | undefined;
-  const start = async (): Promise<void> => {
+  let authenticator: ClientAuthenticator | undefined;
+  const start = async (host: Host): Promise<void> => {
+    authenticator = clientAuthenticator(host, config.auth);
     client = new HttpClient({
       tls: url.protocol === "https:" ? await loadClientTls(config.tls) : undefined,
       idleTimeoutMs: config.idle_conn_timeout,
@@ -38,7 +41,9 @@ export function createOtlpHttpExporter(
   const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
     if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
     const body = await compress(config.compression, encode(signal, config.encoding, batch));
-    const answer = await client.post(url, headers, body, abort).catch((cause: unknown) => {
+    const authorization = await authenticator?.authorization();
+    const sent = authorization === undefined ? headers : { ...headers, ...authorization };
+    const answer = await client.post(url, sent, body, abort).catch((cause: unknown) => {
       throw connectionError(url, cause);
     });
     if (answer.status < 200 || answer.status > 299) throw answerError(url, answer);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { type AuthConfig, authSchema } from "../../src/component/auth.ts";
 import { type TlsServerConfig, tlsServerSchema } from "../../src/config/tls-server.ts";
 import { byteSize, type Endpoint, endpoint, endpointOf } from "../../src/config/types.ts";
+import { type CorsConfig, corsSchema } from "../../src/transport/cors.ts";
 
 export interface GrpcConfig {
   readonly endpoint: Endpoint;
   readonly tls: TlsServerConfig | undefined;
   readonly max_recv_msg_size_mib: number;
   readonly max_concurrent_streams: number;
+  readonly auth?: AuthConfig | null | undefined;
 }
 
 export interface HttpConfig {
@@ -17,6 +20,8 @@ export interface HttpConfig {
   readonly metrics_url_path: string;
   readonly logs_url_path: string;
   readonly max_request_body_size: number;
+  readonly auth?: AuthConfig | null | undefined;
+  readonly cors?: CorsConfig | null | undefined;
 }
 
 export interface OtlpReceiverConfig {
@@ -67,6 +72,7 @@ const grpc = z
       .describe("Accepted, without effect."),
     write_buffer_size: byteSize().default(0).describe("Accepted, without effect."),
     keepalive,
+    auth: authSchema(),
     include_metadata: z.boolean().default(false).describe("Accepted, without effect."),
   })
   .transform((config): GrpcConfig | undefined =>
@@ -86,6 +92,8 @@ const http = z
       .default(BODY_BYTES_MAX)
       .transform((bytes) => (bytes === 0 ? BODY_BYTES_MAX : bytes))
       .describe("Largest body, also after decompression; 0 is 20 MiB."),
+    auth: authSchema(),
+    cors: corsSchema(),
     include_metadata: z.boolean().default(false).describe("Accepted, without effect."),
   })
   .transform((config): HttpConfig | undefined =>

@@ -11,6 +11,11 @@ import type { HttpPost, HttpResponse, HttpRoute } from "../../src/transport/http
 
 const JSON_TYPE = "application/json";
 const PROTOBUF_TYPE = "application/x-protobuf";
+/** Of answers that the server gives before the route is asked. */
+const CODES: ReadonlyMap<number, number> = new Map([
+  [401, GRPC.unauthenticated],
+  [503, GRPC.unavailable],
+]);
 const NO_BYTES = new Uint8Array(0);
 
 export interface RouteEvents {
@@ -45,7 +50,7 @@ export function otlpRoute(signal: OtlpSignal, events: RouteEvents): HttpRoute {
     contentTypes: [JSON_TYPE, PROTOBUF_TYPE],
     handle,
     failure: (contentType, status, message) => {
-      const code = status === 503 ? GRPC.unavailable : GRPC.invalidArgument;
+      const code = CODES.get(status) ?? GRPC.invalidArgument;
       return { ...failed(contentType === JSON_TYPE, { code, message }), status };
     },
   };

@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { BehaviorSubject } from "rxjs";
+import type { Host } from "../../src/component/component.ts";
 import type { Batch, Outcome, Signal } from "../../src/model/batch.ts";
 import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { OTLP_SIGNALS, REQUESTS } from "../../src/pdata/requests.ts";
@@ -18,6 +19,8 @@ import { decodeStatus, GRPC } from "../../src/transport/grpc-status.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 import { OtlpReceiver } from "./otlp.ts";
+
+const HOST: Host = { extension: () => undefined, fatal: () => assert.fail() };
 
 interface Running {
   readonly receiver: OtlpReceiver;
@@ -52,7 +55,7 @@ async function run(
       batch.receipt?.settle(running.outcome);
     });
   }
-  await receiver.start();
+  await receiver.start(HOST);
   context.after(() => receiver.shutdown(AbortSignal.timeout(200)));
   return running;
 }

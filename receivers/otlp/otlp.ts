@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Observable, Subject, type Subscription } from "rxjs";
-import type { Receiver, ReceiverSettings } from "../../src/component/component.ts";
+import { serverAuthenticator } from "../../src/component/auth.ts";
+import type { Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
 import type { Batch, Outcome, Signal } from "../../src/model/batch.ts";
 import { isOtlpSignal, OTLP_SIGNALS, type OtlpSignal, REQUESTS } from "../../src/pdata/requests.ts";
 import { validateRequest } from "../../src/pdata/validate.ts";
@@ -55,14 +56,14 @@ export class OtlpReceiver implements Receiver {
     return this.#outputs[signal];
   }
 
-  async start(): Promise<void> {
+  async start(host: Host): Promise<void> {
     this.#demand = this.#settings.demand.subscribe((isOpen) => {
       this.#isOpen = isOpen;
     });
     const { grpc, http } = this.#config.protocols;
     try {
-      if (grpc !== undefined) await this.#startGrpc(grpc);
-      if (http !== undefined) await this.#startHttp(http);
+      if (grpc !== undefined) await this.#startGrpc(grpc, host);
+      if (http !== undefined) await this.#startHttp(http, host);
     } catch (error) {
       await this.shutdown(AbortSignal.abort());
       throw error;
@@ -87,7 +88,7 @@ export class OtlpReceiver implements Receiver {
     return OTLP_SIGNALS.filter((signal) => this.#settings.signals.has(signal));
   }
 
-  async #startGrpc(config: GrpcConfig): Promise<void> {
+  async #startGrpc(config: GrpcConfig, host: Host): Promise<void> {
     const methods = new Map<string, UnaryHandler>();
     for (const signal of this.#signals()) {
       methods.set(REQUESTS[signal].grpcPath, (message, reply) =>
@@ -103,13 +104,14 @@ export class OtlpReceiver implements Receiver {
       concurrentStreamsMax: config.max_concurrent_streams || STREAMS_DEFAULT,
       openBytesMax: Math.max(OPEN_BYTES_MAX, messageMib * MIB),
       receiveTimeoutMs: RECEIVE_TIMEOUT_MS,
+      authenticator: serverAuthenticator(host, config.auth),
     });
     const { logger } = this.#settings.telemetry;
     logger.info("Starting GRPC server", { endpoint: config.endpoint.text });
     this.ports.grpc = await this.#grpc.start();
   }
 
-  async #startHttp(config: HttpConfig): Promise<void> {
+  async #startHttp(config: HttpConfig, host: Host): Promise<void> {
     const paths: Readonly<Record<OtlpSignal, string>> = {
       traces: config.traces_url_path,
       metrics: config.metrics_url_path,
@@ -131,6 +133,8 @@ export class OtlpReceiver implements Receiver {
       bodyBytesMax: config.max_request_body_size,
       openBytesMax: Math.max(OPEN_BYTES_MAX, config.max_request_body_size),
       receiveTimeoutMs: RECEIVE_TIMEOUT_MS,
+      authenticator: serverAuthenticator(host, config.auth),
+      cors: config.cors ?? undefined,
     });
     const { logger } = this.#settings.telemetry;
     logger.info("Starting HTTP server", { endpoint: config.endpoint.text });

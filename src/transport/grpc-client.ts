@@ -27,6 +27,8 @@ export interface GrpcClientOptions {
 }
 
 export interface CallOptions {
+  /** Besides those of all calls; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Told to the server; 0 is none. The call itself ends by `signal`. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -158,6 +160,7 @@ export class GrpcClient {
     const { headers, compression, userAgent, authority } = this.#options;
     return {
       ...headers,
+      ...call.headers,
       ":method": "POST",
       ":path": call.path,
       ...(authority === undefined ? {} : { ":authority": authority }),

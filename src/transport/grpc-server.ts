@@ -10,6 +10,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
+import type { ServerAuthenticator } from "../component/auth.ts";
 import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
 import { frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
 import {
@@ -39,6 +40,8 @@ export interface GrpcServerOptions {
   readonly openBytesMax: number;
   /** A request that has not arrived after this time is given up. */
   readonly receiveTimeoutMs: number;
+  /** Who is let in; everybody when undefined. */
+  readonly authenticator?: Pick<ServerAuthenticator, "authenticate"> | undefined;
 }
 
 const INITIAL_WINDOW_BYTES = 1024 * 1024;
@@ -150,6 +153,7 @@ class Call {
   readonly #reserve: (bytes: number) => boolean;
   readonly #deadlineMs: number;
   readonly #receiveByMs: number;
+  readonly #admitted: Promise<boolean> | undefined;
   #chunks: Uint8Array[] = [];
   #received = 0;
   #done = false;
@@ -178,6 +182,13 @@ class Call {
     }
     stream.on("data", (chunk: Uint8Array) => this.#data(chunk));
     stream.on("end", () => this.#complete());
+    this.#admitted = options.authenticator
+      ?.authenticate((name) => headerOf(headers, name))
+      .then((denied) => {
+        if (denied === undefined) return true;
+        this.#end({ code: GRPC.unauthenticated, message: denied });
+        return false;
+      });
   }
 
   expire(nowMs: number): void {
@@ -278,7 +289,14 @@ class Call {
   }
 
   #handle(message: Uint8Array): void {
-    this.#handler?.(message, (status, body) => this.#end(status, body));
+    if (this.#admitted === undefined) {
+      this.#handler?.(message, (status, body) => this.#end(status, body));
+      return;
+    }
+    void this.#admitted.then((isAdmitted) => {
+      if (!isAdmitted || this.#done) return;
+      this.#handler?.(message, (status, body) => this.#end(status, body));
+    });
   }
 
   #end(status: GrpcStatus, body: Uint8Array = NO_BYTES): void {
@@ -316,6 +334,11 @@ function trailersOf(status: GrpcStatus): Record<string, string> {
     trailers["grpc-status-details-bin"] = details.replace(/=+$/, "");
   }
   return trailers;
+}
+
+function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
 }
 
 function unknownMethod(path: string): string {

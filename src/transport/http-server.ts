@@ -3,7 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
+import type { ServerAuthenticator } from "../component/auth.ts";
 import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
+import { allowCors, type CorsConfig } from "./cors.ts";
 import { type ListenAddress, listen } from "./listen.ts";
 
 export interface HttpResponse {
@@ -41,6 +43,10 @@ export interface HttpServerOptions {
   readonly openBytesMax: number;
   /** A request that has not arrived after this time is cut off. */
   readonly receiveTimeoutMs: number;
+  /** Who is let in; everybody when undefined. */
+  readonly authenticator?: Pick<ServerAuthenticator, "authenticate"> | undefined;
+  /** Which pages of other origins may send; none when undefined. */
+  readonly cors?: CorsConfig | undefined;
 }
 
 const HEADERS_TIMEOUT_MS = 60_000;
@@ -95,6 +101,8 @@ export class HttpServer {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     request.on("error", () => undefined);
     response.on("error", () => undefined);
+    const { cors, authenticator } = this.#options;
+    if (cors !== undefined && allowCors(cors, request, response) === "answered") return;
     const path = (request.url ?? "").split("?", 1)[0] ?? "";
     const route = this.#options.routes.get(path);
     const contentType = mediaType(request.headers["content-type"]);
@@ -109,7 +117,23 @@ export class HttpServer {
       send(request, response, route.failure(contentType, 400, message));
       return;
     }
-    this.#receive({ request, response, route, contentType, encoding });
+    const exchange = { request, response, route, contentType, encoding };
+    if (authenticator === undefined) this.#receive(exchange);
+    else void this.#admit(authenticator, exchange);
+  }
+
+  /** The body is read only for those who are let in. */
+  async #admit(
+    authenticator: Pick<ServerAuthenticator, "authenticate">,
+    exchange: Exchange,
+  ): Promise<void> {
+    const { request, response, route, contentType } = exchange;
+    const denied = await authenticator.authenticate((name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    });
+    if (denied === undefined) this.#receive(exchange);
+    else send(request, response, route.failure(contentType, 401, denied));
   }
 
   #receive(exchange: Exchange): void {

@@ -72,6 +72,10 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{path: ${join(folder, "empty.pcap")}}`;
     case "replay":
       return `{path: ${join(folder, "empty.bsrec")}}`;
+    case "basicauth":
+      return "{client_auth: {username: ann}}";
+    case "bearertokenauth":
+      return "{token: t}";
     case "file_storage":
       return `{directory: ${join(folder, "storage")}}`;
     case "health_check":
@@ -80,6 +84,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return "{actions: [{key: a, value: 1, action: upsert}]}";
     case "resource":
       return "{attributes: [{key: a, value: 1, action: upsert}]}";
+    case "k8s_attributes":
+      return "{passthrough: true}";
     case "memory_limiter":
       return "{check_interval: 1s, limit_mib: 4000}";
     default:
