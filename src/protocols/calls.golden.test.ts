@@ -3,9 +3,13 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
+import { BRPC } from "./brpc/protocol.ts";
 import { callLine } from "./calls-testing.ts";
 import { DNS } from "./dns/protocol.ts";
+import { DUBBO } from "./dubbo/protocol.ts";
+import { SOFARPC } from "./sofarpc/protocol.ts";
 import { Conversation, TEST_OPTIONS } from "./testing.ts";
+import { THRIFT } from "./thrift/protocol.ts";
 
 /** Captures of the live tests in test/e2e, or written by hand where no server can be had. */
 const goldenSchema = z.strictObject({
@@ -31,7 +35,7 @@ function play(talk: Conversation, golden: Golden, role: string, byBytes: boolean
   assert.deepEqual(talk.observed.losses, []);
 }
 
-for (const protocol of [DNS]) {
+for (const protocol of [BRPC, DNS, DUBBO, SOFARPC, THRIFT]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

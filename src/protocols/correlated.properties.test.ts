@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { CALL_WRITERS } from "./call-writers.ts";
 import { CASSANDRA } from "./cassandra/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
-import { DNS } from "./dns/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
@@ -228,31 +228,6 @@ function pulsarFrame(type: number, fields: string, padding: number): string {
   return sized(text32(command.length) + command + bait(padding));
 }
 
-/** Questions for the name that the number is; response codes that have no name. */
-const dns: Writer = {
-  protocol: DNS,
-  opening: [],
-  ids: 4,
-  inOrder: false,
-  request: (id, number, padding) => dnsMessage(id, "\x01\0", number, bait(padding)),
-  response: (id, number, padding) => {
-    const upper = `\0\0\x29\x04\xd0${String.fromCharCode(10 + number)}\0\0\0\0\0`;
-    return dnsMessage(id, "\x81\x8c", number, upper + bait(padding));
-  },
-  requestNumber: (attributes) =>
-    Number(/^n(\d+)$/.exec(String(attributes["dns.question.name"]))?.[1] ?? -1),
-  responseNumber: (attributes) =>
-    (Number(/^RCODE(\d+)$/.exec(String(attributes["error.type"]))?.[1] ?? 156) - 12) / 16 - 10,
-};
-
-/** One question, and one more record behind it. */
-function dnsMessage(id: number, flags: string, number: number, rest: string): string {
-  const name = `n${number}`;
-  const question = `${String.fromCharCode(name.length)}${name}\0\0\x01\0\x01`;
-  const body = `${text32(id + 1).slice(2)}${flags}\0\x01\0\0\0\0\0\x01${question}${rest}`;
-  return text32(body.length).slice(2) + body;
-}
-
 interface Step {
   /** Answer the oldest but so many, or ask. */
   readonly answer: number | undefined;
@@ -342,7 +317,7 @@ for (const writer of [
   rocketmq,
   mongodb,
   cassandra,
-  dns,
+  ...CALL_WRITERS,
 ]) {
   describe(`${writer.protocol.name}, any conversation`, () => {
     it("gives the same exchanges however the bytes are cut", () => {

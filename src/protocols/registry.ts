@@ -2,8 +2,10 @@
 import type { Protocol } from "../model/protocol.ts";
 import { AMQP10 } from "./amqp10/protocol.ts";
 import { AMQP091 } from "./amqp091/protocol.ts";
+import { BRPC } from "./brpc/protocol.ts";
 import { CASSANDRA } from "./cassandra/protocol.ts";
 import { DNS } from "./dns/protocol.ts";
+import { DUBBO } from "./dubbo/protocol.ts";
 import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
@@ -16,6 +18,8 @@ import { POSTGRESQL } from "./postgresql/protocol.ts";
 import { PULSAR } from "./pulsar/protocol.ts";
 import { REDIS } from "./redis/protocol.ts";
 import { ROCKETMQ } from "./rocketmq/protocol.ts";
+import { SOFARPC } from "./sofarpc/protocol.ts";
+import { THRIFT } from "./thrift/protocol.ts";
 
 /** One line a protocol: the only file outside its folder that a new protocol edits. */
 export const PROTOCOLS: readonly Protocol[] = [
@@ -35,6 +39,10 @@ export const PROTOCOLS: readonly Protocol[] = [
   ROCKETMQ,
   PULSAR,
   DNS,
+  DUBBO,
+  THRIFT,
+  BRPC,
+  SOFARPC,
 ];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();
