@@ -10,6 +10,7 @@ interface Check {
 const CHECKS: readonly Check[] = [
   { name: "format and lint", command: ["biome", "ci", "--error-on-warnings"] },
   { name: "types", command: ["tsc", "-p", "."] },
+  { name: "types of the page", command: ["tsc", "-p", "extensions/ui/page"] },
   { name: "generated files", command: ["node", "scripts/generate.ts", "--check"] },
   { name: "dead code", command: ["knip"] },
   { name: "unit tests", command: ["node", "scripts/test.ts", "--unit"] },

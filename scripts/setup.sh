@@ -3,7 +3,7 @@
 # Brings a fresh Debian or Ubuntu machine to where the agent builds and runs. Does nothing, and
 # says nothing, when all is in place. Usage: scripts/setup.sh check|demo|test|bench
 #   check  JavaScript packages only: no privileges
-#   demo   what `npm start` needs: the native addon and the BPF objects
+#   demo   what `npm start` needs: the native addon, the BPF objects and the page
 #   test   the same plus the servers and programs that the tests drive
 #   bench  the same plus load generators
 set -euo pipefail
@@ -76,6 +76,7 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 	need setpriv util-linux
 fi
 if [ "$purpose" = test ]; then
+	need chromium chromium
 	need redis-server redis-server
 	need tcpdump tcpdump
 	need nats-server nats-server
@@ -141,6 +142,9 @@ bash libbpf-ts/scripts/build.sh --check >/dev/null 2>&1 ||
 	step "Building libbpf-ts (Rust, about a minute the first time)" bash libbpf-ts/scripts/build.sh
 bash scripts/build-bpf.sh --check >/dev/null 2>&1 ||
 	step "Compiling the BPF programs" bash scripts/build-bpf.sh
+PATH=$PWD/node_modules/.bin:$PATH
+node extensions/ui/page/build.ts --check ||
+	step "Building the page" node extensions/ui/page/build.ts
 
 if [ "$purpose" = test ]; then
 	bash test/kafka/build.sh --check >/dev/null 2>&1 ||

@@ -13,7 +13,7 @@ interface Stage {
   readonly timeoutMs: number;
 }
 
-const PRIVILEGED = ["libbpf-ts/test", "test/kernel", "test/discovery", "test/e2e"];
+const PRIVILEGED = ["libbpf-ts/test", "test/kernel", "test/discovery", "test/e2e", "test/ui"];
 
 const STAGES: readonly Stage[] = [
   { name: "unit", patterns: ["**/*.test.ts"], concurrency: 2, timeoutMs: 120_000 },

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JSX, TargetedEvent, TargetedSubmitEvent } from "preact";
+import { apiUrl, useApi } from "./api.ts";
+import type { Operations } from "./api-types.ts";
+import { durationNs } from "./duration.ts";
+import { shown } from "./format.ts";
+import { change, periodKey, periodParameters, route } from "./route.ts";
+
+const KINDS = ["server", "client", "producer", "consumer", "internal"] as const;
+const ATTRIBUTES_MAX = 8;
+const OPTIONS_MAX = 500;
+
+/** `http.route=/a b.c` as two conditions; a value with spaces stands in quotes. */
+export function attributesOf(text: string): string[] {
+  const words = text.match(/[^\s="]+="[^"]*"|\S+/g) ?? [];
+  return words.slice(0, ATTRIBUTES_MAX).map((word) => word.replace(/^([^=]+)="(.*)"$/, "$1=$2"));
+}
+
+export function attributesText(conditions: readonly string[]): string {
+  return conditions
+    .map((one) => (/\s/.test(one) ? one.replace(/^([^=]+)=(.*)$/s, '$1="$2"') : one))
+    .join(" ");
+}
+
+export function SearchForm({ services }: { services: readonly string[] }): JSX.Element {
+  const { query } = route.value;
+  const service = query.get("service") ?? "";
+  const operations = useApi<Operations>(
+    service === "" ? "" : `operations ${service} ${periodKey()}`,
+    () => apiUrl("operations", { service, ...periodParameters() }),
+    0,
+  );
+  const names = new Set((operations.value?.operations ?? []).map(({ name }) => name));
+  return (
+    <search class="grow">
+      <form class="search" onSubmit={submit}>
+        <label>
+          Service
+          <select id="search-first" name="service" value={service} onChange={submitOf}>
+            <option value="">any</option>
+            {[...new Set(service === "" ? services : [service, ...services])]
+              .slice(0, OPTIONS_MAX)
+              .map((name) => (
+                <option key={name} value={name}>
+                  {shown(name, 80)}
+                </option>
+              ))}
+          </select>
+        </label>
+        <label>
+          Operation
+          <input
+            name="operation"
+            value={query.get("operation") ?? ""}
+            list="operations"
+            placeholder="any"
+          />
+        </label>
+        <datalist id="operations">
+          {[...names].slice(0, OPTIONS_MAX).map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+        <label>
+          Kind
+          <select name="kind" value={query.get("kind") ?? ""} onChange={submitOf}>
+            <option value="">any</option>
+            {KINDS.map((kind) => (
+              <option key={kind}>{kind}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Status
+          <select name="status" value={query.get("status") ?? ""} onChange={submitOf}>
+            <option value="">any</option>
+            <option value="error">error</option>
+            <option value="ok">ok</option>
+            <option value="unset">unset</option>
+          </select>
+        </label>
+        <Duration name="min" label="At least" value={query.get("min") ?? ""} />
+        <Duration name="max" label="At most" value={query.get("max") ?? ""} />
+        <label class="wide">
+          Attributes
+          <input
+            name="attribute"
+            value={attributesText(query.getAll("attribute"))}
+            placeholder="http.route=/order/{id}"
+            title='key or key=value, separated by spaces; key="a value"'
+          />
+        </label>
+        <button type="submit" class="primary">
+          Search
+        </button>
+        <button type="button" onClick={clear}>
+          Clear
+        </button>
+      </form>
+    </search>
+  );
+}
+
+function Duration(props: { name: string; label: string; value: string }): JSX.Element {
+  return (
+    <label class="short">
+      {props.label}
+      <input
+        name={props.name}
+        value={props.value}
+        placeholder="5ms"
+        onInput={({ currentTarget: input }) => {
+          const isBad = input.value !== "" && durationNs(input.value) === undefined;
+          input.setCustomValidity(isBad ? "Write a number and a unit, such as 5ms or 1.5s" : "");
+        }}
+      />
+    </label>
+  );
+}
+
+const FIELDS = ["service", "operation", "kind", "status", "min", "max", "attribute"] as const;
+
+function submitOf(event: TargetedEvent<HTMLSelectElement>): void {
+  const { form, name } = event.currentTarget;
+  const operation = form?.elements.namedItem("operation");
+  // Another service has other operations.
+  if (name === "service" && operation instanceof HTMLInputElement) operation.value = "";
+  form?.requestSubmit();
+}
+
+function submit(event: TargetedSubmitEvent<HTMLFormElement>): void {
+  event.preventDefault();
+  const values = new FormData(event.currentTarget);
+  const text = (name: string): string => {
+    const value = values.get(name);
+    return typeof value === "string" ? value.trim() : "";
+  };
+  const parameters = Object.fromEntries(FIELDS.map((name) => [name, text(name)]));
+  change({ ...parameters, attribute: attributesOf(text("attribute")) });
+}
+
+function clear(): void {
+  change({ ...Object.fromEntries(FIELDS.map((name) => [name, ""])), start: "", end: "" });
+}
