@@ -17,6 +17,7 @@ import { factory as k8sAttributesProcessor } from "../processors/k8s_attributes/
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as resourceProcessor } from "../processors/resource/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
+import { factory as transformProcessor } from "../processors/transform/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
@@ -33,6 +34,7 @@ export const FACTORIES: readonly Factory[] = [
   attributesProcessor,
   resourceProcessor,
   filterProcessor,
+  transformProcessor,
   k8sAttributesProcessor,
   spanStitchProcessor,
   batchProcessor,

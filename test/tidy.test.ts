@@ -51,7 +51,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   inference: ["model"],
   attributes: ["model", "component", "config", "pdata"],
   store: ["model", "component", "pdata"],
-  ottl: ["model", "component", "config", "pdata"],
+  ottl: ["model", "component", "config", "pdata", "attributes"],
   config: ["model", "component"],
   telemetry: ["model", "component", "config", "pdata"],
   pipeline: ["model", "component", "config", "pdata"],

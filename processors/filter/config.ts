@@ -54,7 +54,7 @@ export const configSchema: z.ZodType<FilterConfig> = z.strictObject({
     .enum(["ignore", "silent", "propagate"], {
       error: 'unknown error mode. Write "ignore", "silent" or "propagate"',
     })
-    .default("propagate")
+    .default("ignore")
     .describe("What an error in a condition costs: nothing (ignore, silent) or the batch."),
   traces: z
     .strictObject({

@@ -210,7 +210,10 @@ test("a batch of which nothing is left is settled and counted; one that is untou
 });
 
 test("an error in a condition costs the batch, or with error_mode ignore nothing", () => {
-  const options = { traces: { span: ['HasPrefix(attributes["n"], "x")'] } };
+  const options = {
+    error_mode: "propagate",
+    traces: { span: ['HasPrefix(attributes["n"], "x")'] },
+  };
   const batch = traces(["shop", [GET]]);
   const failed = runBatch("traces", options, batch);
   assert.equal(failed.batch, undefined);

@@ -80,11 +80,12 @@ export class Filter implements Processor {
     if (conditions.every((list) => list.length === 0)) return [];
     const telemetry = this.#telemetry;
     const isRemoved: PrunerOptions["isRemoved"] = (level, bytes, start, stop, field) => {
-      telemetry.bytes = bytes;
       if (level === POINT_KIND && path.length > POINT_KIND + 1) {
         telemetry.pointKind = field;
+        telemetry.data.reset(bytes, start, stop);
         return false;
       }
+      if (level === ITEM) telemetry.pointKind = 0;
       const range =
         level === RESOURCE
           ? telemetry.resource
@@ -93,8 +94,7 @@ export class Filter implements Processor {
             : level === ITEM
               ? telemetry.item
               : telemetry.part;
-      range.start = start;
-      range.stop = stop;
+      range.reset(bytes, start, stop);
       return this.#isTrue(conditions[level] ?? []);
     };
     return [new Pruner({ path, emptyBelowLevel, isRemoved })];

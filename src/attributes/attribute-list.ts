@@ -15,6 +15,16 @@ const AS_READ = 0;
 const REPLACED = 1;
 const REMOVED = 2;
 
+/** Where an attribute's key and its encoded AnyValue stand; the value is empty when there is none. */
+export interface AttributeEntry {
+  readonly keyBytes: Uint8Array;
+  readonly keyStart: number;
+  readonly keyStop: number;
+  readonly valueBytes: Uint8Array;
+  readonly valueStart: number;
+  readonly valueStop: number;
+}
+
 /** Where one attribute stands and what became of it. Made once, used again for each message. */
 class Entry {
   tagAt = 0;
@@ -136,6 +146,19 @@ export class AttributeList {
     return -1;
   }
 
+  /** Calls `visit` with each attribute that is there: where its key and its AnyValue stand. */
+  forEach(visit: (entry: AttributeEntry, index: number) => void): void {
+    for (let index = 0; index < this.#count; index++) {
+      const entry = this.#entries[index];
+      if (entry !== undefined && entry.state !== REMOVED) visit(entry, index);
+    }
+  }
+
+  /** Where the attribute stands; undefined when there is none. Valid until the next `read`. */
+  entryAt(index: number): AttributeEntry | undefined {
+    return this.#entries[index];
+  }
+
   keyText(index: number): string {
     const entry = this.#entries[index];
     if (entry === undefined) return "";
@@ -175,7 +198,7 @@ export class AttributeList {
   replace(index: number, value: Uint8Array): void {
     const entry = this.#entries[index];
     if (entry === undefined) return;
-    entry.state = REPLACED;
+    if (index < this.#read) entry.state = REPLACED;
     entry.valueBytes = value;
     entry.valueStart = 0;
     entry.valueStop = value.length;
@@ -212,6 +235,27 @@ export class AttributeList {
       if (entry.state === REPLACED) this.#writeReplaced(out, entry);
     }
     copy(out, bytes, from, this.#end);
+    this.writeAllAdded(out);
+  }
+
+  /** How many attributes were read; further ones were added. */
+  get readCount(): number {
+    return this.#read;
+  }
+
+  /** Was the attribute replaced or removed after it was read? */
+  isEdited(index: number): boolean {
+    return this.#entries[index]?.state !== AS_READ;
+  }
+
+  /** Writes one attribute that was edited, with its tag; nothing when it was removed. */
+  writeEdited(out: ProtoWriter, index: number): void {
+    const entry = this.#entries[index];
+    if (entry?.state === REPLACED) this.#writeReplaced(out, entry);
+  }
+
+  /** Writes the attributes that were added, with their tags. */
+  writeAllAdded(out: ProtoWriter): void {
     for (let index = this.#read; index < this.#count; index++) {
       const entry = this.#entries[index];
       if (entry !== undefined && entry.state !== REMOVED) this.#writeAdded(out, entry);

@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { OttlSyntaxError, type Token, type TokenKind, tokenize } from "./lexer.ts";
-import type { CallSyntax, ConditionSyntax, Key, PathSyntax, ValueSyntax } from "./syntax.ts";
+import type {
+  ArgumentSyntax,
+  CallSyntax,
+  ConditionSyntax,
+  PathSyntax,
+  StatementSyntax,
+  ValueSyntax,
+} from "./syntax.ts";
 
 const DEPTH_MAX = 64;
 
 /** Parses a condition of OTTL. Throws `OttlSyntaxError`. */
 export function parseCondition(text: string): ConditionSyntax {
   return new Parser(tokenize(text)).whole();
+}
+
+/** Parses `editor(arguments) where condition`. Throws `OttlSyntaxError`. */
+export function parseStatement(text: string): StatementSyntax {
+  return new Parser(tokenize(text)).statement();
 }
 
 class Parser {
@@ -22,6 +34,23 @@ class Parser {
     const condition = this.#or();
     if (this.#peek().kind !== "end") throw this.#unexpected();
     return condition;
+  }
+
+  statement(): StatementSyntax {
+    const name = this.#next();
+    if (name.kind !== "lower") {
+      this.#at--;
+      throw this.#unexpected("editor");
+    }
+    this.#expect("(");
+    const editor = this.#call(name.text);
+    let where: ConditionSyntax | undefined;
+    if (this.#peek().kind === "lower" && this.#peek().text === "where") {
+      this.#at++;
+      where = this.#or();
+    }
+    if (this.#peek().kind !== "end") throw this.#unexpected();
+    return { editor, where };
   }
 
   #or(): ConditionSyntax {
@@ -97,7 +126,7 @@ class Parser {
         if (token.text.length % 2 === 1) throw this.#unexpected();
         return { kind: "literal", value: Buffer.from(token.text.slice(2), "hex") };
       case "float":
-        return { kind: "literal", value: Number(token.text) };
+        return { kind: "literal", value: { float: Number(token.text) } };
       case "int":
         return { kind: "literal", value: integerOf(token.text) };
       case "string":
@@ -112,6 +141,7 @@ class Parser {
         break;
     }
     if (token.text === "[") return this.#list();
+    if (token.text === "{") return this.#map();
     if (token.text === "(") {
       const inside = this.#value();
       this.#expect(")");
@@ -136,13 +166,40 @@ class Parser {
   }
 
   #call(name: string): CallSyntax {
-    const args: ValueSyntax[] = [];
+    const args: ArgumentSyntax[] = [];
     if (this.#peek().text !== ")") {
-      do args.push(this.#value());
+      do args.push(this.#argument());
       while (this.#takeText(","));
     }
     this.#expect(")");
-    return { kind: "call", name, args };
+    return { kind: "call", name, args, keys: this.#keys() };
+  }
+
+  #argument(): ArgumentSyntax {
+    const first = this.#peek();
+    const second = this.#tokens[this.#at + 1];
+    if (first.kind !== "lower" || second?.kind !== "punct" || second.text !== "=") {
+      return { name: undefined, value: this.#value() };
+    }
+    this.#at += 2;
+    return { name: first.text, value: this.#value() };
+  }
+
+  #map(): ValueSyntax {
+    const entries: [string, ValueSyntax][] = [];
+    if (this.#peek().text !== "}") {
+      do {
+        const key = this.#next();
+        if (key.kind !== "string") {
+          this.#at--;
+          throw this.#unexpected("<string>");
+        }
+        this.#expect(":");
+        entries.push([unquoted(key.text), this.#value()]);
+      } while (this.#takeText(","));
+    }
+    this.#expect("}");
+    return { kind: "map", entries };
   }
 
   #list(): ValueSyntax {
@@ -165,22 +222,14 @@ class Parser {
       }
       fields.push({ name: token.text, keys: this.#keys() });
     }
-    const shown = fields.map(
-      ({ name, keys }) => name + keys.map((key) => `[${JSON.stringify(key)}]`).join(""),
-    );
+    const shown = fields.map(({ name, keys }) => name + keys.map(shownKey).join(""));
     return { kind: "path", fields, text: shown.join(".") };
   }
 
-  #keys(): Key[] {
-    const keys: Key[] = [];
+  #keys(): ValueSyntax[] {
+    const keys: ValueSyntax[] = [];
     while (this.#takeText("[")) {
-      const token = this.#next();
-      if (token.kind === "string") keys.push(unquoted(token.text));
-      else if (token.kind === "int") keys.push(Number(token.text));
-      else {
-        this.#at--;
-        throw this.#unexpected("<string> or <int>");
-      }
+      keys.push(this.#value());
       this.#expect("]");
     }
     return keys;
@@ -224,6 +273,11 @@ class Parser {
     const hint = expected === undefined ? "" : ` (expected ${expected})`;
     return new OttlSyntaxError(`1:${column}: unexpected token ${JSON.stringify(text)}${hint}`);
   }
+}
+
+function shownKey(key: ValueSyntax): string {
+  const value = key.kind === "literal" ? key.value : undefined;
+  return `[${typeof value === "string" || typeof value === "number" ? JSON.stringify(value) : "…"}]`;
 }
 
 function isName(token: Token): boolean {

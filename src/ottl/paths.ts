@@ -1,10 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-import { attributesOf } from "../pdata/span-view.ts";
-import type { PathSyntax } from "./syntax.ts";
-import type { Range, Telemetry } from "./telemetry.ts";
-import { indexed, type Value } from "./value.ts";
-
-export type Getter = (telemetry: Telemetry) => Value;
+import type { AttributeList } from "../attributes/attribute-list.ts";
+import {
+  DATAPOINT,
+  type Fields,
+  type Getter,
+  LOG,
+  METRIC,
+  RESOURCE,
+  SCOPE,
+  type Select,
+  type Setter,
+  SPAN,
+  SPAN_EVENT,
+} from "./fields.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { indexed, OttlEvaluationError, type Value, withKeys } from "./value.ts";
+import { decodeValue, encodeValue } from "./value-codec.ts";
 
 /** What a condition is about; the Collector's names. */
 export type ContextName =
@@ -15,10 +26,6 @@ export type ContextName =
   | "metric"
   | "datapoint"
   | "log";
-
-type Select = (telemetry: Telemetry) => Range;
-/** How a field is read: by its name in OTTL. */
-type Fields = Readonly<Record<string, (select: Select) => Getter>>;
 
 interface Context {
   readonly select: Select;
@@ -31,112 +38,23 @@ interface Context {
   readonly title: string;
 }
 
-const text =
-  (field: number) =>
-  (select: Select): Getter =>
-  (telemetry) =>
-    telemetry.text(select(telemetry), field);
-const number =
-  (field: number) =>
-  (select: Select): Getter =>
-  (telemetry) =>
-    telemetry.number(select(telemetry), field);
-const id =
-  (field: number, length: number) =>
-  (select: Select): Getter =>
-  (telemetry) =>
-    telemetry.id(select(telemetry), field, length);
-const idText =
-  (field: number, length: number) =>
-  (select: Select): Getter =>
-  (telemetry) =>
-    Buffer.from(telemetry.id(select(telemetry), field, length)).toString("hex");
-const KINDS = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"];
-
-const SPAN: Fields = {
-  trace_id: id(1, 16),
-  "trace_id.string": idText(1, 16),
-  span_id: id(2, 8),
-  "span_id.string": idText(2, 8),
-  trace_state: text(3),
-  parent_span_id: id(4, 8),
-  "parent_span_id.string": idText(4, 8),
-  name: text(5),
-  kind: number(6),
-  "kind.string": (select) => (telemetry) =>
-    KINDS[Number(telemetry.number(select(telemetry), 6))] ?? "Unspecified",
-  start_time_unix_nano: number(7),
-  end_time_unix_nano: number(8),
-  dropped_attributes_count: number(10),
-  dropped_events_count: number(12),
-  dropped_links_count: number(14),
-  "status.message": (select) => (telemetry) =>
-    telemetry.text(telemetry.messageIn(select(telemetry), 15), 2),
-  "status.code": (select) => (telemetry) =>
-    telemetry.number(telemetry.messageIn(select(telemetry), 15), 3),
-};
-
-const METRIC_KIND_FIELDS = [5, 7, 9, 10, 11];
-
-/** The Gauge, Sum and so on in a metric, and which it is: 1 gauge to 5 summary, 0 none. */
-function metricData(telemetry: Telemetry, metric: Range): { type: number; data: Range } {
-  for (const [at, field] of METRIC_KIND_FIELDS.entries()) {
-    const data = telemetry.messageIn(metric, field);
-    if (data.start >= 0) return { type: at + 1, data };
-  }
-  return { type: 0, data: { start: -1, stop: -1 } };
+/** A path that was compiled: what it reads and writes. */
+export interface Place {
+  readonly get: Getter;
+  readonly set: Setter | undefined;
+  /** Where the path is all attributes of a message. */
+  readonly list: ((telemetry: Telemetry) => AttributeList) | undefined;
 }
 
-const METRIC: Fields = {
-  name: text(1),
-  description: text(2),
-  unit: text(3),
-  type: (select) => (telemetry) => metricData(telemetry, select(telemetry)).type,
-  aggregation_temporality: (select) => (telemetry) => {
-    const { type, data } = metricData(telemetry, select(telemetry));
-    return type >= 2 && type <= 4 ? telemetry.number(data, 2) : undefined;
-  },
-  is_monotonic: (select) => (telemetry) => {
-    const { type, data } = metricData(telemetry, select(telemetry));
-    return type === 2 ? telemetry.number(data, 3) !== 0 : undefined;
-  },
-};
-
-const LOG: Fields = {
-  time_unix_nano: number(1),
-  observed_time_unix_nano: number(11),
-  severity_number: number(2),
-  severity_text: text(3),
-  body: (select) => (telemetry) => telemetry.anyValue(select(telemetry), 5),
-  dropped_attributes_count: number(7),
-  flags: number(8),
-  trace_id: id(9, 16),
-  "trace_id.string": idText(9, 16),
-  span_id: id(10, 8),
-  "span_id.string": idText(10, 8),
-  event_name: text(12),
-};
-
-const DATAPOINT: Fields = {
-  start_time_unix_nano: number(2),
-  time_unix_nano: number(3),
-  value_double: (select) => (telemetry) =>
-    isNumberPoint(telemetry) ? telemetry.double(select(telemetry), 4) : undefined,
-  value_int: (select) => (telemetry) =>
-    isNumberPoint(telemetry) ? telemetry.numberOr(select(telemetry), 6, undefined) : undefined,
-  flags: (select) => (telemetry) =>
-    telemetry.number(
-      select(telemetry),
-      telemetry.pointKind >= 9 && telemetry.pointKind <= 10 ? 10 : 8,
-    ),
-  count: (select) => (telemetry) =>
-    isNumberPoint(telemetry) ? undefined : telemetry.number(select(telemetry), 4),
-  sum: (select) => (telemetry) =>
-    isNumberPoint(telemetry) ? undefined : telemetry.double(select(telemetry), 5),
-};
-
-function isNumberPoint({ pointKind }: Telemetry): boolean {
-  return pointKind === 5 || pointKind === 7;
+/** Names of a path and what its last one is indexed with. */
+export interface PathInputs {
+  readonly names: readonly string[];
+  readonly keys: readonly Getter[];
+  /** The keys' values where they are written out. */
+  readonly literalKeys: readonly Value[] | undefined;
+  /** A name before the last one is indexed. */
+  readonly hasInnerKeys: boolean;
+  readonly text: string;
 }
 
 const POINT_ATTRIBUTES: Readonly<Record<number, number>> = { 9: 9, 10: 1 };
@@ -146,15 +64,15 @@ const SCOPE_NAMES = ["resource", "scope", "instrumentation_scope"];
 
 const CONTEXTS: Readonly<Record<ContextName, Context>> = {
   resource: {
-    select: (telemetry) => telemetry.messageIn(telemetry.resource, 1),
-    fields: { dropped_attributes_count: number(2) },
+    select: (telemetry) => telemetry.resource.child(1),
+    fields: RESOURCE,
     attributes: () => 1,
     outer: [],
     title: "Resource",
   },
   scope: {
-    select: (telemetry) => telemetry.messageIn(telemetry.scope, 1),
-    fields: { name: text(1), version: text(2), dropped_attributes_count: number(4) },
+    select: (telemetry) => telemetry.scope.child(1),
+    fields: SCOPE,
     attributes: () => 3,
     outer: ["resource"],
     title: "Instrumentation Scope",
@@ -162,7 +80,7 @@ const CONTEXTS: Readonly<Record<ContextName, Context>> = {
   span: { select: item, fields: SPAN, attributes: () => 9, outer: SCOPE_NAMES, title: "Span" },
   spanevent: {
     select: part,
-    fields: { time_unix_nano: number(1), name: text(2), dropped_attributes_count: number(4) },
+    fields: SPAN_EVENT,
     attributes: () => 3,
     outer: [...SCOPE_NAMES, "span"],
     title: "Span Event",
@@ -184,24 +102,30 @@ const CONTEXTS: Readonly<Record<ContextName, Context>> = {
   log: { select: item, fields: LOG, attributes: () => 6, outer: SCOPE_NAMES, title: "Log" },
 };
 
+/** Does a path that begins with `name` name a context that can be seen from `context`? */
+export function seesContext(context: ContextName, name: string): boolean {
+  const own = CONTEXTS[context];
+  const isScope = name === "instrumentation_scope" && context === "scope";
+  return name === context || isScope || own.outer.includes(name);
+}
+
 /** Compiles a path; a text is what is wrong with it. */
-export function compilePath(path: PathSyntax, name: ContextName): Getter | string {
+export function compilePath(path: PathInputs, name: ContextName): Place | string {
   const own = CONTEXTS[name];
-  const first = path.fields[0]?.name ?? "";
-  const isOuter = own.outer.includes(first);
-  const skipsOwnName = first === name && path.fields.length > 1;
+  const [first = ""] = path.names;
+  const hasMore = path.names.length > 1;
+  const isOuter = own.outer.includes(first) && hasMore;
+  const isOwn = hasMore && !isOuter && seesContext(name, first);
   const context = isOuter ? CONTEXTS[contextNamed(first)] : own;
-  const fields = path.fields.slice(isOuter || skipsOwnName ? 1 : 0);
-  const names = fields.map((field) => field.name).join(".");
-  const keys = fields.at(-1)?.keys ?? [];
-  const hasInnerKeys = fields.slice(0, -1).some((field) => field.keys.length > 0);
-  if (names === "attributes" && context.attributes !== undefined) {
-    return attributesGetter(context, context.attributes, keys);
+  const names = path.names.slice(isOuter || isOwn ? 1 : 0).join(".");
+  if (names === "cache") return cachePlace(path);
+  if (names === "attributes" && context.attributes !== undefined && !path.hasInnerKeys) {
+    return attributesPlace({ select: context.select, fieldOf: context.attributes }, path);
   }
-  const make = hasInnerKeys ? undefined : context.fields[names];
-  const isIndexable = names === "body";
-  if (make === undefined || (keys.length > 0 && !isIndexable)) {
-    const segment = fields[0]?.name ?? first;
+  const access = path.hasInnerKeys ? undefined : context.fields[names];
+  const isIndexable = names === "body" || names === "trace_state";
+  if (access === undefined || (path.keys.length > 0 && !isIndexable)) {
+    const segment = names.split(".")[0] ?? first;
     const folder = `ottl${isOuter ? contextNamed(first) : name}`;
     return (
       `segment ${JSON.stringify(segment)} from path ${JSON.stringify(path.text)} is not a valid ` +
@@ -210,8 +134,68 @@ export function compilePath(path: PathSyntax, name: ContextName): Getter | strin
       `contexts/${folder} to see all valid paths`
     );
   }
-  const getter = make(context.select);
-  return keys.length === 0 ? getter : (telemetry) => indexed(getter(telemetry), keys);
+  const { select } = context;
+  const { read, write } = access;
+  const get: Getter = (telemetry) => read(select(telemetry), telemetry);
+  const set: Setter | undefined =
+    write && ((telemetry, value) => write(select(telemetry), value, telemetry));
+  if (path.keys.length === 0) return { get, set, list: undefined };
+  const plain = { get, set, list: undefined };
+  return names === "trace_state" ? traceStatePlace(plain, path.keys) : keyed(plain, path.keys);
+}
+
+function keyed(outer: Place, keys: readonly Getter[]): Place {
+  const valuesOf = (telemetry: Telemetry): Value[] => keys.map((key) => key(telemetry));
+  const { set } = outer;
+  return {
+    get: (telemetry) => indexed(outer.get(telemetry), valuesOf(telemetry)),
+    set:
+      set &&
+      ((telemetry, value) =>
+        set(telemetry, withKeys(outer.get(telemetry), valuesOf(telemetry), value))),
+    list: undefined,
+  };
+}
+
+/** `trace_state["vendor"]`: one member of the list (W3C Trace Context). */
+function traceStatePlace(outer: Place, keys: readonly Getter[]): Place {
+  const members = (telemetry: Telemetry): [string, string][] =>
+    String(outer.get(telemetry) ?? "")
+      .split(",")
+      .map((member) => member.trim())
+      .filter((member) => member.includes("="))
+      .map((member) => [
+        member.slice(0, member.indexOf("=")),
+        member.slice(member.indexOf("=") + 1),
+      ]);
+  const keyOf = (telemetry: Telemetry): string => String(keys[0]?.(telemetry));
+  return {
+    get: (telemetry) => {
+      const wanted = keyOf(telemetry);
+      return members(telemetry).find(([key]) => key === wanted)?.[1] ?? "";
+    },
+    set: (telemetry, value) => {
+      const wanted = keyOf(telemetry);
+      const rest = members(telemetry).filter(([key]) => key !== wanted);
+      const all = [[wanted, String(value)], ...rest].map(([key, text]) => `${key}=${text}`);
+      outer.set?.(telemetry, all.join(","));
+    },
+    list: undefined,
+  };
+}
+
+function cachePlace({ keys }: PathInputs): Place {
+  const whole: Place = {
+    get: (telemetry) => telemetry.cache,
+    set: (telemetry, value) => {
+      if (!(value instanceof Map)) throw new OttlEvaluationError("the cache can only be a map");
+      const entries = [...value];
+      telemetry.cache.clear();
+      for (const [key, inner] of entries) telemetry.cache.set(key, inner);
+    },
+    list: undefined,
+  };
+  return keys.length === 0 ? whole : keyed(whole, keys);
 }
 
 function contextNamed(text: string): ContextName {
@@ -225,22 +209,75 @@ function contextNamed(text: string): ContextName {
   }
 }
 
-function attributesGetter(
-  context: Context,
-  fieldOf: (telemetry: Telemetry) => number,
-  keys: readonly (string | number)[],
-): Getter {
-  const [first, ...rest] = keys;
-  if (first === undefined) {
-    return (telemetry) => {
-      const { start, stop } = context.select(telemetry);
-      const view = { bytes: telemetry.bytes, start: Math.max(start, 0), end: Math.max(stop, 0) };
-      return attributesOf(view, fieldOf(telemetry));
+interface Owner {
+  readonly select: Select;
+  readonly fieldOf: (telemetry: Telemetry) => number;
+}
+
+function attributesPlace({ select, fieldOf }: Owner, path: PathInputs): Place {
+  const list = (telemetry: Telemetry): AttributeList =>
+    select(telemetry).attributes(fieldOf(telemetry));
+  const [firstKey, ...restKeys] = path.keys;
+  if (firstKey === undefined) {
+    return {
+      get: (telemetry) => mapOfList(list(telemetry)),
+      set: (telemetry, value) => {
+        if (!(value instanceof Map)) throw new OttlEvaluationError("attributes can only be a map");
+        replaceAll(list(telemetry), value);
+      },
+      list,
     };
   }
-  const key = Buffer.from(String(first));
-  return (telemetry) => {
-    const value = telemetry.attribute(context.select(telemetry), fieldOf(telemetry), key);
-    return rest.length === 0 ? value : indexed(value, rest);
+  const literal = path.literalKeys?.[0];
+  const fixed = literal === undefined ? undefined : Buffer.from(String(literal));
+  const keyOf = (telemetry: Telemetry): Uint8Array =>
+    fixed ?? Buffer.from(textKey(firstKey(telemetry)));
+  const read = (telemetry: Telemetry, key: Uint8Array): Value => {
+    const attributes = list(telemetry);
+    return attributeValue(attributes, attributes.find(key));
   };
+  const write = (telemetry: Telemetry, key: Uint8Array, value: Value): void =>
+    list(telemetry).put(key, encodeValue(value));
+  if (restKeys.length === 0) {
+    return {
+      get: (telemetry) => read(telemetry, keyOf(telemetry)),
+      set: (telemetry, value) => write(telemetry, keyOf(telemetry), value),
+      list: undefined,
+    };
+  }
+  const rest = (telemetry: Telemetry): Value[] => restKeys.map((key) => key(telemetry));
+  return {
+    get: (telemetry) => indexed(read(telemetry, keyOf(telemetry)), rest(telemetry)),
+    set: (telemetry, value) => {
+      const key = keyOf(telemetry);
+      write(telemetry, key, withKeys(read(telemetry, key), rest(telemetry), value));
+    },
+    list: undefined,
+  };
+}
+
+function textKey(value: Value): string {
+  if (typeof value === "string") return value;
+  throw new OttlEvaluationError("a key must be a string");
+}
+
+/** The value of one attribute; nil for -1. */
+export function attributeValue(list: AttributeList, index: number): Value {
+  const entry = index < 0 ? undefined : list.entryAt(index);
+  if (entry === undefined) return undefined;
+  return decodeValue(entry.valueBytes, entry.valueStart, entry.valueStop);
+}
+
+export function mapOfList(list: AttributeList): Map<string, Value> {
+  const map = new Map<string, Value>();
+  list.forEach((_, index) => {
+    map.set(list.keyText(index), attributeValue(list, index));
+  });
+  return map;
+}
+
+export function replaceAll(list: AttributeList, map: ReadonlyMap<string, Value>): void {
+  const encoded = [...map].map(([key, value]) => [Buffer.from(key), encodeValue(value)] as const);
+  for (let index = 0; index < list.size; index++) list.remove(index);
+  for (const [key, value] of encoded) list.add(key, value);
 }
