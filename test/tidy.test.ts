@@ -53,6 +53,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   store: ["model", "component", "pdata"],
   ottl: ["model", "component", "config", "pdata", "attributes"],
   config: ["model", "component"],
+  kubernetes: ["model", "component", "pdata"],
   telemetry: ["model", "component", "config", "pdata"],
   pipeline: ["model", "component", "config", "pdata"],
   transport: ["model", "component", "config", "pdata", "pipeline"],

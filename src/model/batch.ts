@@ -39,6 +39,8 @@ export interface Batch {
   readonly bytes: number;
   /** How a receiver got it (`grpc`, `http`), for the receiver's counters. */
   readonly transport?: string;
+  /** The IP address that it came from; what merges batches of several senders leaves it out. */
+  readonly sender?: string;
   /** Present when the producer waits for what becomes of the batch. */
   readonly receipt?: Receipt;
 }
