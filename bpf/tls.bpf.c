@@ -110,4 +110,82 @@ int tls_made(struct pt_regs *ctx)
 	return 0;
 }
 
+/* Go's own calling convention (ABIInternal, Go 1.17 on): the receiver, then the slice. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs___go {
+	unsigned long bx;
+	unsigned long ax;
+} __attribute__((preserve_access_index));
+#define GO_RECEIVER(regs) ((regs)->ax)
+#define GO_SLICE(regs) ((regs)->bx)
+#else
+struct pt_regs___go {
+	__u64 regs[31];
+} __attribute__((preserve_access_index));
+#define GO_RECEIVER(regs) ((regs)->regs[0])
+#define GO_SLICE(regs) ((regs)->regs[1])
+#endif
+
+/* crypto/tls.(*Conn).Read and Write. */
+SEC("uprobe.multi")
+int tls_go_called(struct pt_regs *ctx)
+{
+	const struct pt_regs___go *regs = (const struct pt_regs___go *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_go_key key = { .tgid = task->tgid };
+	struct tls_go_call call = {};
+
+	if (!is_selected(task))
+		return 0;
+	key.g = goroutine_of(ctx);
+	call.object = GO_RECEIVER(regs);
+	call.buffer = GO_SLICE(regs);
+	call.kind = bpf_get_attach_cookie(ctx);
+	bpf_map_update_elem(&tls_go_calls, &key, &call, BPF_ANY);
+	return 0;
+}
+
+/* Where they return: the count is in the register of the receiver. */
+SEC("uprobe.multi")
+int tls_go_returned(struct pt_regs *ctx)
+{
+	const struct pt_regs___go *regs = (const struct pt_regs___go *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_go_key key = { .tgid = task->tgid };
+	struct tls_key session = { .tgid = task->tgid };
+	struct tls_go_call *call;
+	__s64 count = GO_RECEIVER(regs);
+	__u64 buffer, kind;
+
+	if (!is_selected(task))
+		return 0;
+	key.g = goroutine_of(ctx);
+	call = bpf_map_lookup_elem(&tls_go_calls, &key);
+	if (!call)
+		return 0;
+	session.object = call->object;
+	buffer = call->buffer;
+	kind = call->kind;
+	bpf_map_delete_elem(&tls_go_calls, &key);
+	if (count <= 0 || count > TLS_CALL_MAX)
+		return 0;
+	tls_clear_text(&session, task, buffer, count,
+		       kind & TLS_CALL_READS ? DIRECTION_RECEIVE : DIRECTION_SEND);
+	return 0;
+}
+
+/* crypto/tls.(*Conn).clientHandshake and serverHandshake: the session has no past. */
+SEC("uprobe.multi")
+int tls_go_made(struct pt_regs *ctx)
+{
+	const struct pt_regs___go *regs = (const struct pt_regs___go *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_key key = { .tgid = task->tgid };
+
+	key.object = GO_RECEIVER(regs);
+	if (is_selected(task) && key.object)
+		tls_session_made(&key);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -70,6 +70,8 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 	need ip iproute2
 	need iptables iptables
 	need curl curl
+	need openssl openssl
+	need wget wget
 	need python3 python3
 	need go golang-go
 	need wrk wrk
@@ -79,6 +81,7 @@ if [ "$purpose" = test ]; then
 	need chromium chromium
 	need redis-server redis-server
 	need tcpdump tcpdump
+	need nft nftables
 	need nats-server nats-server
 	need mosquitto mosquitto
 	need mosquitto_pub mosquitto-clients

@@ -15,6 +15,7 @@
 #include "state.bpf.h"
 #include "records.bpf.h"
 #include "recognise.bpf.h"
+#include "lineage.bpf.h"
 
 struct tls_key {
 	__u64 object; /* address in the process */
@@ -84,6 +85,29 @@ struct {
 	__type(key, int);
 	__type(value, struct tls_thread);
 } tls_threads SEC(".maps");
+
+struct tls_go_key {
+	__u64 g; /* address of the goroutine's runtime.g, which no other has while it lives */
+	__u32 tgid;
+	__u32 reserved;
+};
+
+struct tls_go_call {
+	__u64 object;
+	__u64 buffer;
+	__u64 kind; /* TLS_CALL_ */
+};
+
+/*
+ * Calls of crypto/tls that goroutines are in: they may end on another thread. Inserted at their
+ * beginning, deleted at their end; the longest unused go, and their calls are not captured.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tls_go_key);
+	__type(value, struct tls_go_call);
+} tls_go_calls SEC(".maps");
 
 /*
  * Positions count clear text from the session's beginning, so that both ends name bytes alike.
@@ -185,13 +209,30 @@ static __always_inline void tls_describe(struct tls_socket *to, const struct cal
 	to->trigger = state->trigger;
 }
 
+/* The session of the library's call that the thread is in; 0: none. */
+static __always_inline __u64 tls_object_inside(const struct call *call,
+					       const struct tls_thread *thread)
+{
+	struct tls_go_key key = { .tgid = call->task->tgid };
+	struct tls_go_call *inside;
+
+	if (thread->object || !(call->count->follows_tls & TLS_IN_GO))
+		return thread->object;
+	key.g = goroutine_of((struct pt_regs *)bpf_task_pt_regs(call->task));
+	inside = bpf_map_lookup_elem(&tls_go_calls, &key);
+	return inside ? inside->object : 0;
+}
+
 /* A send or receive inside of a library's call: the thread's session gets the socket. */
 static __always_inline bool tls_meet_inside(const struct call *call, struct tls_thread *thread)
 {
-	struct tls_key key = { thread->object, call->task->tgid };
-	struct tls_session *session = tls_session_of(&key);
+	struct tls_key key = { tls_object_inside(call, thread), call->task->tgid };
 	struct socket_state *state = call->state;
+	struct tls_session *session;
 
+	if (!key.object)
+		return false;
+	session = tls_session_of(&key);
 	if (!session)
 		return false;
 	if (session->state.cookie != state->cookie) {
@@ -213,12 +254,16 @@ static __always_inline bool tls_meet_inside(const struct call *call, struct tls_
  */
 static __always_inline bool is_of_tls_session(const struct call *call)
 {
-	struct tls_thread *thread = bpf_task_storage_get(&tls_threads, call->task, 0, 0);
+	struct tls_thread *thread =
+		bpf_task_storage_get(&tls_threads, call->task, 0,
+				     call->count->follows_tls & TLS_IN_GO ?
+					     BPF_LOCAL_STORAGE_GET_F_CREATE :
+					     0);
 	struct socket_state *state = call->state;
 
 	if (state->protocol == WIRE_PROTOCOL_IGNORED && has_port_rules)
 		return false;
-	if (!(thread && thread->object && tls_meet_inside(call, thread)) &&
+	if (!(thread && tls_meet_inside(call, thread)) &&
 	    !(state->protocol == WIRE_PROTOCOL_TLS && tls_owner(state->cookie)))
 		return false;
 	if (!(state->flags & SOCKET_ANNOUNCED) ||

@@ -184,6 +184,9 @@ struct wire_runtime {
 #define TLS_CALL_SENDS_FILE 0x08
 #define TLS_CALL_LONG 0x10 /* the result has 64 bits */
 
+/* In capture_counters.follows_tls: some of the processes are of Go. */
+#define TLS_IN_GO 0x80000000
+
 struct wire_listen {
 	struct wire_header header;
 	__u32 tgid;
@@ -200,7 +203,7 @@ struct capture_counters {
 	__u32 shed_per_mille; /* connections not captured, by the hash of their name */
 	__u32 announce_generation; /* when raised, connections are announced again */
 	__u32 follows_runtimes; /* processes in the map runtime_processes */
-	__u32 follows_tls; /* processes whose TLS library is watched */
+	__u32 follows_tls; /* processes whose TLS library is watched; TLS_IN_GO */
 	__u64 seen;
 	__u64 captured;
 	__u64 bytes_seen;

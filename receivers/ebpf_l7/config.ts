@@ -44,6 +44,7 @@ const tlsSchema = z.strictObject({
     .default(true)
     .describe("OpenSSL and BoringSSL, as libraries or inside programs that have their symbols."),
   gnutls: z.boolean().default(true).describe("GnuTLS."),
+  go: z.boolean().default(true).describe("Go's crypto/tls, Go 1.18 on, stripped programs too."),
 });
 
 export interface EbpfL7Config {

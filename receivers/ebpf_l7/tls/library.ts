@@ -7,31 +7,33 @@ import {
   TLS_CALL_SENDS_FILE,
   TLS_CALL_WRITES,
 } from "../../../bpf/generated/wire.ts";
+import { findGoLibrary } from "./go-library.ts";
 
-export type LibraryKind = "openssl" | "gnutls";
+export type LibraryKind = "openssl" | "gnutls" | "go";
 
-/** A function of a TLS library. */
-export interface TlsFunction {
+/** A place in a file where a program of `bpf/tls.bpf.c` is attached. */
+export interface TlsProbe {
+  readonly program: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
-  /** TLS_CALL_ bits: what it does. */
+  /** TLS_CALL_ bits: what the function does. */
   readonly call: number;
 }
 
 /** A file that holds a TLS library, by itself or as a part of a program. */
 export interface TlsLibrary {
   readonly kind: LibraryKind;
-  /** Functions that are given a session, and then move clear text or shake hands. */
-  readonly calls: readonly TlsFunction[];
-  /** Functions that return a new session: offsets. */
-  readonly makers: readonly number[];
+  /** In the order to attach them: ends of calls before their beginnings. */
+  readonly probes: readonly TlsProbe[];
 }
 
 interface Signature {
   readonly kind: LibraryKind;
   /** Without these it is not that library. */
   readonly needed: readonly string[];
+  /** Functions that are given a session, and then move clear text or shake hands. */
   readonly calls: Readonly<Record<string, number>>;
+  /** Functions that return a new session. */
   readonly makers: readonly string[];
 }
 
@@ -66,7 +68,7 @@ const GNUTLS: Signature = {
   makers: [],
 };
 
-export const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS];
+const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS];
 
 /** The TLS library in a file; undefined when there is none, or its symbols were removed. */
 export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsLibrary | undefined {
@@ -77,20 +79,25 @@ export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsL
       if (signature.needed.some((name) => offsetOf(file, name) === undefined)) continue;
       return libraryOf(file, signature);
     }
-    return undefined;
+    return kinds.has("go") ? findGoLibrary(file) : undefined;
   } finally {
     file.close();
   }
 }
 
 function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrary {
+  const at = (program: string, name: string, call: number): readonly TlsProbe[] => {
+    const offset = offsetOf(file, name);
+    return offset === undefined ? [] : [{ program, offset, call }];
+  };
+  const functions = Object.entries(calls);
   return {
     kind,
-    calls: Object.entries(calls).flatMap(([name, call]) => {
-      const offset = offsetOf(file, name);
-      return offset === undefined ? [] : [{ offset, call }];
-    }),
-    makers: makers.flatMap((name) => offsetOf(file, name) ?? []),
+    probes: [
+      ...functions.flatMap(([name, call]) => at("tls_returned", name, call)),
+      ...functions.flatMap(([name, call]) => at("tls_called", name, call)),
+      ...makers.flatMap((name) => at("tls_made", name, 0)),
+    ],
   };
 }
 

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type BpfMap, type Link, type LoadedObject, openObject } from "libbpf-ts";
+import { TLS_IN_GO } from "../../../bpf/generated/wire.ts";
 import type { Logger } from "../../../src/component/telemetry.ts";
 import type { SelectedProcess } from "../../../src/model/process.ts";
 import { LINEAGE_MAPS } from "../runtimes/runtimes.ts";
@@ -12,11 +13,18 @@ const OBJECT = new URL("../../../build/bpf/tls.bpf.o", import.meta.url);
 /** Of the capturing object: the ring, what is kept of threads, and what joins the two. */
 const SHARED_MAPS = [
   ...["socket_messages", "capture_counters", "thread_states", "verdicts", "port_rules"],
-  ...["tls_sessions", "tls_sockets", "tls_threads", "tls_empty"],
+  ...["tls_sessions", "tls_sockets", "tls_threads", "tls_empty", "tls_go_calls"],
   ...LINEAGE_MAPS,
 ];
 /** Programs of headers that this object shares with the capturing one. */
-const PROGRAMS: readonly string[] = ["tls_called", "tls_returned", "tls_made"];
+const PROGRAMS: readonly string[] = [
+  "tls_called",
+  "tls_returned",
+  "tls_made",
+  "tls_go_called",
+  "tls_go_returned",
+  "tls_go_made",
+];
 /** When a process is looked at again: libraries are loaded late. */
 const LOOK_AGAIN_MS = [300, 1000, 3000, 10_000, 30_000];
 /** Files that were looked into. */
@@ -26,6 +34,7 @@ export interface TlsConfig {
   readonly enabled: boolean;
   readonly openssl: boolean;
   readonly gnutls: boolean;
+  readonly go: boolean;
 }
 
 export interface TlsWatchOptions {
@@ -65,14 +74,12 @@ export class TlsWatch {
   #object: LoadedObject | undefined;
   #refusal = "";
   #attached = 0;
+  #hasGo = false;
 
   constructor(options: TlsWatchOptions) {
     this.#options = options;
-    const { openssl, gnutls } = options.config;
-    this.#kinds = new Set([
-      ...(openssl ? ["openssl" as const] : []),
-      ...(gnutls ? ["gnutls" as const] : []),
-    ]);
+    const kinds = ["openssl", "gnutls", "go"] as const;
+    this.#kinds = new Set(kinds.filter((kind) => options.config[kind]));
   }
 
   /** Processes whose clear text is read. */
@@ -156,34 +163,25 @@ export class TlsWatch {
     return found;
   }
 
-  #attach(watched: Watched, { path, name }: MappedFile, { kind, calls, makers }: TlsLibrary): void {
+  #attach(watched: Watched, { path, name }: MappedFile, { kind, probes }: TlsLibrary): void {
     const { pid } = watched.process;
     this.#object ??= this.#load();
-    const object = this.#object;
-    const probe = (program: string, targets: readonly { offset: number; cookie?: bigint }[]) =>
-      object.attach(program, { kind: "uprobe_multi", path, pid, targets });
-    const called = calls.map(({ offset, call }) => ({ offset, cookie: BigInt(call) }));
     const made: Link[] = [];
     try {
-      // Returns first: a call whose beginning is seen ends.
-      made.push(probe("tls_returned", called));
-      made.push(probe("tls_called", called));
-      if (makers.length > 0)
-        made.push(
-          probe(
-            "tls_made",
-            makers.map((offset) => ({ offset })),
-          ),
-        );
+      for (const [program, places] of Map.groupBy(probes, (probe) => probe.program)) {
+        const targets = places.map(({ offset, call }) => ({ offset, cookie: BigInt(call) }));
+        made.push(this.#object.attach(program, { kind: "uprobe_multi", path, pid, targets }));
+      }
     } catch (cause) {
       for (const link of made) link.detach();
       throw cause;
     }
+    if (kind === "go") this.#hasGo = true;
     if (watched.links.length === 0) this.#count(1);
     watched.links.push(...made);
-    const probes = 2 * called.length + makers.length;
-    watched.probes += probes;
-    this.#options.logger.info("TLS followed", { pid, library: name, kind, probes });
+    watched.probes += probes.length;
+    const { logger } = this.#options;
+    logger.info("TLS followed", { pid, library: name, kind, probes: probes.length });
   }
 
   #load(): LoadedObject {
@@ -205,7 +203,7 @@ export class TlsWatch {
 
   #count(change: number): void {
     this.#attached += change;
-    this.#options.onCount(this.#attached);
+    this.#options.onCount(this.#attached + (this.#hasGo ? TLS_IN_GO : 0));
   }
 
   #tell(watched: Watched, reason: string): void {
