@@ -4,9 +4,12 @@ import { describe, test } from "node:test";
 import {
   KEY_AT_CONNECT,
   KEY_PEER_OBSERVED,
+  KEY_POOL_BUSY,
   KEY_SAME_CONNECTION,
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
+  TRIGGER_GOROUTINE,
+  TRIGGER_PYTHON,
   TRIGGER_REQUEST,
   TRIGGER_RESPONSE,
 } from "../../src/model/stitch-key.ts";
@@ -129,14 +132,36 @@ describe("a client span", () => {
   });
 
   test("after a response on the same connection in an event loop is less sure", () => {
-    for (const percent of [0.5, 0.61]) {
-      const harness = new Harness({ min_confidence: percent });
-      const key = followed(2, 1, { open: 4, flags: KEY_SAME_CONNECTION });
-      harness.add(called(1, 9, { open: 4 }), key, server(9));
+    const harness = new Harness();
+    const key = followed(2, 1, { open: 4, flags: KEY_SAME_CONNECTION });
+    harness.add(called(1, 9, { open: 4 }), key, server(9));
+    harness.advance(50);
+    assert.equal(harness.span(2).parent, 9);
+    assert.equal(harness.span(2).confidence, 0.9);
+  });
+
+  test("that may have waited for its connection is not linked by the event loop", () => {
+    const harness = new Harness({ inference: { enabled: false } });
+    const flags = KEY_SAME_CONNECTION | KEY_POOL_BUSY;
+    harness.add(called(1, 9, { open: 4 }), followed(2, 1, { open: 4, flags }), server(9));
+    harness.advance(50);
+    assert.equal(harness.span(2).parent, 0);
+    assert.equal(harness.span(2).evidence, undefined);
+  });
+
+  test("goes to the request that its goroutine or context works for, whatever the thread read", () => {
+    for (const [triggerKind, evidence] of [
+      [TRIGGER_GOROUTINE, "goroutine"],
+      [TRIGGER_PYTHON, "python_context"],
+    ] as const) {
+      const harness = new Harness({ inference: { enabled: false } });
+      const named = { triggerKind, trigger: 9, open: 64 };
+      const open = client(1, { ...named, flags: KEY_TRIGGER_OPEN | KEY_SLEPT });
+      harness.add(open, client(2, named), server(9), server(8));
       harness.advance(50);
-      const span = harness.span(2);
-      assert.equal(span.parent, percent < 0.6 ? 9 : 0);
-      assert.equal(span.confidence, percent < 0.6 ? 0.6 : undefined);
+      assert.deepEqual(harness.links, { 1: 9, 2: 0, 8: 0, 9: 0 });
+      assert.equal(harness.span(1).evidence, evidence);
+      assert.equal(harness.span(1).confidence, 1);
     }
   });
 

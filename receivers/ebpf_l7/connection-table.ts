@@ -57,6 +57,8 @@ export class ConnectionTable {
 
   remove(connection: Connection): void {
     connection.isGone = true;
+    connection.pool?.leave(connection);
+    connection.pool = undefined;
     if (this.#last === connection) this.#last = undefined;
     this.#bySocket.delete(connection.record.socket);
     const { localStart, peer } = connection;

@@ -11,10 +11,11 @@ import type {
 import type { DetectingParser } from "../../src/protocols/detection.ts";
 import { Doubt } from "../../src/protocols/doubt.ts";
 import { type ConnectionFacts, SpanConnection } from "../../src/spans/span-connection.ts";
+import type { ConnectionPool } from "./connection-pool.ts";
 import type { ConnectionRecord } from "./decode.ts";
 
 /** Ended exchanges that are remembered for reads that name them late. */
-const ENDED_MAX = 4;
+const ENDED_MAX = 16;
 
 const UPGRADE_LOOKS = 8;
 
@@ -66,6 +67,10 @@ export class Connection implements ExchangeEvents {
   readonly #doubt = new Doubt();
   /** Of the watched process, by its first request; undefined until then. */
   role: Role | undefined;
+  /** Of the connections to the same server; of those that ask. */
+  pool: ConnectionPool | undefined;
+  /** Counted as busy in its pool. */
+  isBusy = false;
   /** The other end, when this agent watches it too. */
   peer: Connection | undefined;
   /** Its name is known, so that the other end can find it. */
@@ -241,14 +246,16 @@ export class Connection implements ExchangeEvents {
   responseReadAt(position: number): number {
     let best = -1;
     let bestRead = Number.POSITIVE_INFINITY;
+    let reachesBack = this.#ended <= ENDED_MAX;
     for (let slot = 0; slot < ENDED_MAX; slot++) {
       const read = this.#endedReads[slot] ?? -1;
       if (read >= position && read < bestRead) {
         bestRead = read;
         best = this.#endedRequests[slot] ?? -1;
-      }
+      } else if (read >= 0 && read < position) reachesBack = true;
     }
-    if (best >= 0) return best;
+    // What was read long ago may be forgotten, and what is remembered is somebody else's.
+    if (best >= 0) return reachesBack || bestRead === position ? best : -1;
     const first = this.open[0];
     return first !== undefined && first.responseStartNs !== 0 ? this.#nameOf(first) : -1;
   }

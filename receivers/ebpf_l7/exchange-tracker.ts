@@ -6,6 +6,7 @@ import type { Exchange, LossReason } from "../../src/model/protocol.ts";
 import {
   KEY_AT_CONNECT,
   KEY_PEER_OBSERVED,
+  KEY_POOL_BUSY,
   KEY_SAME_CONNECTION,
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
@@ -18,6 +19,7 @@ import {
 import type { StitchFacts } from "../../src/spans/span-encoder.ts";
 import type { Account } from "./account.ts";
 import type { Connection, ConnectionEvents } from "./connection.ts";
+import { ConnectionPools } from "./connection-pool.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import { DatagramNames } from "./datagram-names.ts";
 import type { DataCursor } from "./decode.ts";
@@ -35,6 +37,8 @@ class ExchangeLink implements StitchFacts {
   triggerKind: number = TRIGGER_NONE;
   readonly triggerSpan: Uint32Array = new Uint32Array(2);
   openServerRequests = 0;
+  /** With KEY_POOL_BUSY: how many connections there were. */
+  poolConnections = 0;
   thread: Thread | undefined;
 
   reset(): void {
@@ -44,6 +48,7 @@ class ExchangeLink implements StitchFacts {
     this.triggerSpan[0] = 0;
     this.triggerSpan[1] = 0;
     this.openServerRequests = 0;
+    this.poolConnections = 0;
     this.thread = undefined;
   }
 }
@@ -85,6 +90,7 @@ export class ExchangeTracker implements ConnectionEvents {
   readonly #threads = new Map<number, Thread>();
   readonly #datagrams = new DatagramNames();
   readonly #freeLinks: ExchangeLink[] = [];
+  readonly #pools = new ConnectionPools();
   readonly #processes = new Map<number, Process>();
   #lastThread: Thread = { tid: -1, process: { pid: -1, open: 0, sharesWork: false }, open: 0 };
   #openCount = 0;
@@ -114,6 +120,8 @@ export class ExchangeTracker implements ConnectionEvents {
       return;
     }
     link.openServerRequests = thread.open;
+    connection.pool ??= this.#pools.of(connection);
+    connection.pool?.observe(thread.process.open);
     // A send is reported when the call returns: the other end may have read it before that.
     const { peer } = connection;
     if (peer !== undefined) {
@@ -122,6 +130,11 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     if (cursor.lineage !== LINEAGE_NONE) this.#resolveLineage(link);
     else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
+    if (connection.pool?.mayQueue(connection, thread.process.open) === true) {
+      link.flags |= KEY_POOL_BUSY;
+      link.poolConnections = connection.pool.connections;
+    }
+    connection.pool?.setBusy(connection, true, cursor.timeNs);
   }
 
   #nameDatagram(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
@@ -133,9 +146,13 @@ export class ExchangeTracker implements ConnectionEvents {
 
   end(connection: Connection, exchange: Exchange): void {
     const link = this.#close(exchange);
+    if (connection.open.length === 0) this.#rest(connection);
     const { requestTid, responseTid } = exchange;
     if (link?.thread !== undefined && responseTid !== 0 && responseTid !== requestTid) {
       link.thread.process.sharesWork = true;
+    }
+    if (link !== undefined && connection.pool?.hasGrownBeyond(link.poolConnections) === true) {
+      link.flags &= ~KEY_POOL_BUSY;
     }
     this.#finish(connection, exchange, link);
     if (link !== undefined) this.#release(link);
@@ -162,8 +179,9 @@ export class ExchangeTracker implements ConnectionEvents {
     this.#options.output.write(process, spans, exchange, link);
   }
 
-  abandon(_connection: Connection, exchange: Exchange, reason: LossReason): void {
+  abandon(connection: Connection, exchange: Exchange, reason: LossReason): void {
     this.#drop(exchange);
+    if (connection.open.length === 0) this.#rest(connection);
     this.#options.account.abandoned(reason, 1);
   }
 
@@ -177,8 +195,13 @@ export class ExchangeTracker implements ConnectionEvents {
     for (const exchange of open) this.#drop(exchange);
     if (open.length > 0) this.#options.account.abandoned(reason, open.length);
     open.length = 0;
+    this.#rest(connection);
     connection.parser = undefined;
     connection.detecting = undefined;
+  }
+
+  #rest(connection: Connection): void {
+    connection.pool?.setBusy(connection, false, this.#options.cursor.timeNs);
   }
 
   #drop(exchange: Exchange): void {

@@ -32,6 +32,11 @@ export const KEY_TRIGGER_OPEN = 0x08;
 export const KEY_HEADER = 0x10;
 /** The request went out on the very connection whose response was the trigger. */
 export const KEY_SAME_CONNECTION = 0x20;
+/**
+ * All connections to that server were busy and too few for what the open requests may call at
+ * once: the request may have waited for its connection, in a queue of the process.
+ */
+export const KEY_POOL_BUSY = 0x40;
 
 export const TRIGGER_NONE = 0;
 /** The thread last read (part of) an incoming request: a server span of the same process. */

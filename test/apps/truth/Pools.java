@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.HttpURLConnection;
+import java.net.InetSocketAddress;
+import java.net.URL;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+
+/**
+ * An ordinary Java service: a fixed pool handles requests and calls each --downstream in turn; each
+ * --parallel is submitted to a second pool, or called in turn with --in-turn.
+ *
+ * java Pools.java --listen 127.0.0.1:0 [--downstream URL]... [--parallel URL]... [--in-turn yes]
+ */
+public class Pools {
+  static final List<String> DOWNSTREAM = new ArrayList<>();
+  static final List<String> PARALLEL = new ArrayList<>();
+  static final ExecutorService CALLS = Executors.newFixedThreadPool(64);
+  static boolean inTurn;
+
+  public static void main(String[] args) throws Exception {
+    String listen = "127.0.0.1:0";
+    for (int at = 0; at + 1 < args.length; at += 2) {
+      switch (args[at]) {
+        case "--listen" -> listen = args[at + 1];
+        case "--downstream" -> DOWNSTREAM.add(args[at + 1]);
+        case "--parallel" -> PARALLEL.add(args[at + 1]);
+        case "--in-turn" -> inTurn = true;
+        case "--connections" -> System.setProperty("http.maxConnections", args[at + 1]);
+        default -> throw new IllegalArgumentException(args[at]);
+      }
+    }
+    String[] parts = listen.split(":");
+    InetSocketAddress address = new InetSocketAddress(parts[0], Integer.parseInt(parts[1]));
+    HttpServer server = HttpServer.create(address, 512);
+    server.createContext("/", Pools::answer);
+    server.setExecutor(Executors.newFixedThreadPool(64));
+    server.start();
+  }
+
+  static void answer(HttpExchange exchange) throws IOException {
+    String path = exchange.getRequestURI().getPath();
+    String id = path.substring(path.lastIndexOf('/') + 1);
+    int status = 200;
+    try {
+      for (String base : DOWNSTREAM) status = Math.max(status, ask(base, id));
+      List<Future<Integer>> submitted = new ArrayList<>();
+      for (String base : PARALLEL) {
+        if (inTurn) status = Math.max(status, ask(base, id));
+        else submitted.add(CALLS.submit(() -> ask(base, id)));
+      }
+      for (Future<Integer> one : submitted) status = Math.max(status, one.get());
+    } catch (Exception error) {
+      status = 502;
+    }
+    byte[] body = (id + "\n").getBytes();
+    exchange.sendResponseHeaders(status, body.length);
+    exchange.getResponseBody().write(body);
+    exchange.close();
+  }
+
+  static int ask(String base, String id) throws IOException {
+    HttpURLConnection call = (HttpURLConnection) new URL(base + "/" + id).openConnection();
+    int status = call.getResponseCode();
+    call.getInputStream().readAllBytes();
+    return status;
+  }
+}
