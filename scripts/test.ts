@@ -13,7 +13,14 @@ interface Stage {
   readonly timeoutMs: number;
 }
 
-const PRIVILEGED = ["libbpf-ts/test", "test/kernel", "test/discovery", "test/e2e", "test/ui"];
+const PRIVILEGED = [
+  "libbpf-ts/test",
+  "test/kernel",
+  "test/discovery",
+  "test/e2e",
+  "test/nat",
+  "test/ui",
+];
 
 const STAGES: readonly Stage[] = [
   { name: "unit", patterns: ["**/*.test.ts"], concurrency: 2, timeoutMs: 120_000 },

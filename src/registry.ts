@@ -15,6 +15,7 @@ import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as filterProcessor } from "../processors/filter/factory.ts";
 import { factory as k8sAttributesProcessor } from "../processors/k8s_attributes/factory.ts";
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
+import { factory as natRewriteProcessor } from "../processors/nat_rewrite/factory.ts";
 import { factory as resourceProcessor } from "../processors/resource/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
 import { factory as transformProcessor } from "../processors/transform/factory.ts";
@@ -37,6 +38,7 @@ export const FACTORIES: readonly Factory[] = [
   transformProcessor,
   k8sAttributesProcessor,
   spanStitchProcessor,
+  natRewriteProcessor,
   batchProcessor,
   forwardConnector,
   debugExporter,

@@ -51,6 +51,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   inference: ["model"],
   attributes: ["model", "component", "config", "pdata"],
   store: ["model", "component", "pdata"],
+  conntrack: ["component", "pipeline"],
   ottl: ["model", "component", "config", "pdata", "attributes"],
   config: ["model", "component"],
   kubernetes: ["model", "component", "pdata"],

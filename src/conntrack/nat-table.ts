@@ -185,11 +185,15 @@ export class NatTable {
     return "ambiguous";
   }
 
-  /** Calls back for each entry that lives or ended after `afterNs`; `words` are valid until then. */
-  each(afterNs: number, visit: (words: Int32Array, at: number) => void): void {
+  /**
+   * Calls back for each entry that lives (`untilNs` is infinite) or ended after `afterNs`. The
+   * entry stands in `words` at `at` during the call.
+   */
+  each(afterNs: number, visit: (words: Int32Array, at: number, untilNs: number) => void): void {
     for (let row = 1; row < this.#rowsUsed; row++) {
-      if (this.#since[row] === LIVE || (this.#until[row] ?? 0) < afterNs) continue;
-      visit(this.#words, row * ENTRY_WORDS);
+      const untilNs = this.#until[row] ?? 0;
+      if (this.#since[row] === LIVE || untilNs < afterNs) continue;
+      visit(this.#words, row * ENTRY_WORDS, untilNs);
     }
   }
 

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AttributeList } from "../../src/attributes/attribute-list.ts";
+import { Rewriter, type Visitor } from "../../src/attributes/rewriter.ts";
+import { isSameAddress } from "../../src/conntrack/nat-entry.ts";
+import { Lookup, type NatTable } from "../../src/conntrack/nat-table.ts";
+import { itemPath } from "../../src/pdata/levels.ts";
+import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
+import type { Counts } from "./counts.ts";
+import { EncodedValues, encodedText } from "./encoded-values.ts";
+import { CLIENT, Facts, LOCAL, PEER, SERVER, SPAN_ATTRIBUTES } from "./facts.ts";
+import {
+  CLIENT_ADDRESS,
+  CLIENT_PORT,
+  NAT_EVIDENCE,
+  PEER_ADDRESS,
+  PEER_PORT,
+  type RewrittenKey,
+  SERVER_ADDRESS,
+  SERVER_PORT,
+} from "./keys.ts";
+import type { Pairs } from "./pairs.ts";
+
+const BY_CONNTRACK = encodedText("conntrack");
+const BY_NAME = encodedText("byte_name");
+
+export interface SpanRewriterParts {
+  readonly table: NatTable | undefined;
+  readonly pairs: Pairs | undefined;
+  readonly counts: Counts;
+}
+
+/** Puts the real addresses into spans, and what stood there beside them. */
+export function createSpanRewriter(parts: SpanRewriterParts): Rewriter {
+  return new Rewriter({ path: itemPath("traces"), visitor: new SpanVisitor(parts) });
+}
+
+/** Reads what spans say of their connections, and changes nothing. */
+export function createSpanReader(pairs: Pairs): Rewriter {
+  const facts = new Facts();
+  const visitor: Visitor = {
+    enter: () => true,
+    visit: (bytes, start, stop) => {
+      facts.readSpan(bytes, start, stop);
+      if (!facts.isMalformed) pairs.learn(facts);
+      return false;
+    },
+    write: () => {},
+  };
+  return new Rewriter({ path: itemPath("traces"), visitor });
+}
+
+class SpanVisitor implements Visitor {
+  readonly #table: NatTable | undefined;
+  readonly #pairs: Pairs | undefined;
+  readonly #counts: Counts;
+  readonly #facts = new Facts();
+  readonly #lookup = new Lookup();
+  readonly #list = new AttributeList();
+  readonly #changes = new Changes(this.#list);
+
+  constructor({ table, pairs, counts }: SpanRewriterParts) {
+    this.#table = table;
+    this.#pairs = pairs;
+    this.#counts = counts;
+  }
+
+  enter(): boolean {
+    return true;
+  }
+
+  visit(bytes: Uint8Array, start: number, stop: number): boolean {
+    const facts = this.#facts;
+    facts.readSpan(bytes, start, stop);
+    if (facts.isMalformed || !facts.hasPeer || facts.peerPort === 0) return false;
+    const evidence = this.#resolve();
+    if (evidence === undefined || this.#isAsIs()) return false;
+    this.#list.read(bytes, start, stop, SPAN_ATTRIBUTES);
+    this.#change();
+    if (!this.#list.isChanged) return false;
+    this.#list.put(NAT_EVIDENCE.utf8, evidence);
+    (evidence === BY_NAME ? this.#counts.byName : this.#counts.byConntrack).add(1);
+    return true;
+  }
+
+  write(out: ProtoWriter): void {
+    this.#list.writeTo(out);
+  }
+
+  /** The other end's own word first: it holds where tables are not read, too. */
+  #resolve(): Uint8Array | undefined {
+    const facts = this.#facts;
+    const lookup = this.#lookup;
+    if (this.#pairs?.resolve(facts, lookup) === true) return BY_NAME;
+    if (this.#table === undefined || !facts.hasLocal || facts.localPort === 0) return undefined;
+    for (let index = 0; index < 8; index++) lookup.words[index] = facts.words[LOCAL + index] ?? 0;
+    lookup.localPort = facts.localPort;
+    lookup.peerPort = facts.peerPort;
+    lookup.protocol = facts.protocol;
+    lookup.startNs = facts.startNs;
+    const resolution = this.#table.resolve(lookup);
+    if (resolution === "ambiguous") this.#counts.ambiguous.add(1);
+    return resolution === "found" ? BY_CONNTRACK : undefined;
+  }
+
+  #isAsIs(): boolean {
+    const facts = this.#facts;
+    const { real, realPort, ours, oursPort } = this.#lookup;
+    if (facts.peerPort !== realPort || !isSameAddress(real, 0, facts.words, PEER)) return false;
+    return (
+      !facts.isServer ||
+      (oursPort === facts.localPort && isSameAddress(ours, 0, facts.words, LOCAL))
+    );
+  }
+
+  #change(): void {
+    const facts = this.#facts;
+    const changes = this.#changes;
+    const { words, peerPort } = facts;
+    const { real, realPort, ours, oursPort } = this.#lookup;
+    if (facts.isServer) {
+      if (facts.hasClient && isSameAddress(words, CLIENT, words, PEER)) {
+        changes.address(CLIENT_ADDRESS, { from: words, fromAt: CLIENT, to: real, toAt: 0 });
+        if (facts.clientPort === peerPort) changes.port(CLIENT_PORT, peerPort, realPort);
+      }
+      // The service's address, as clients ask for it.
+      if (facts.hasServer && isSameAddress(words, SERVER, ours, 0)) {
+        changes.address(SERVER_ADDRESS, { from: words, fromAt: SERVER, to: words, toAt: LOCAL });
+        if (facts.serverPort === oursPort) changes.port(SERVER_PORT, oursPort, facts.localPort);
+      }
+    } else if (facts.hasServer && isSameAddress(words, SERVER, words, PEER)) {
+      changes.address(SERVER_ADDRESS, { from: words, fromAt: SERVER, to: real, toAt: 0 });
+      if (facts.serverPort === peerPort) changes.port(SERVER_PORT, peerPort, realPort);
+    }
+    changes.address(PEER_ADDRESS, { from: words, fromAt: PEER, to: real, toAt: 0 });
+    changes.port(PEER_PORT, peerPort, realPort);
+  }
+}
+
+export interface AddressChange {
+  readonly from: Int32Array;
+  readonly fromAt: number;
+  readonly to: Int32Array;
+  readonly toAt: number;
+}
+
+/** Replaces attributes; the first original stays, also when another agent rewrote before. */
+export class Changes {
+  readonly #list: AttributeList;
+  readonly #values = new EncodedValues();
+
+  constructor(list: AttributeList) {
+    this.#list = list;
+  }
+
+  address(key: RewrittenKey, { from, fromAt, to, toAt }: AddressChange): void {
+    if (isSameAddress(from, fromAt, to, toAt)) return;
+    this.#replace(key, this.#values.address(from, fromAt), this.#values.address(to, toAt));
+  }
+
+  port(key: RewrittenKey, from: number, to: number): void {
+    if (from === to) return;
+    this.#replace(key, this.#values.port(from), this.#values.port(to));
+  }
+
+  #replace({ own, original }: RewrittenKey, from: Uint8Array, to: Uint8Array): void {
+    const list = this.#list;
+    const index = list.find(own.utf8);
+    if (index < 0) return;
+    list.replace(index, to);
+    if (list.find(original.utf8) < 0) list.add(original.utf8, from);
+  }
+}

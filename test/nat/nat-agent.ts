@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "../support/eventually.ts";
+import { type FlatSpan, readOtlpJsonLines } from "../support/otlp-json.ts";
+import { type RunningProcess, startProcess } from "../support/process.ts";
+
+const BACKSTITCH = join(import.meta.dirname, "../../bin/backstitch");
+
+export interface NatAgentOptions {
+  /** Name and pid of what is watched; nothing of a gateway. */
+  readonly targets: Readonly<Record<string, number>>;
+  /** YAML of components in flow style, by `kind::id`. */
+  readonly processors: Readonly<Record<string, string>>;
+  /** YAML of another exporter than the file, with its id; no file then. */
+  readonly exporter?: readonly [id: string, yaml: string];
+  /** The `otlp` receiver in place of `ebpf_l7`, on this port. */
+  readonly listen?: number;
+  /** Words before the agent's own. */
+  readonly prefix?: readonly string[];
+}
+
+export interface NatAgent extends AsyncDisposable {
+  readonly process: RunningProcess;
+  spansWhen(isEnough: (spans: readonly FlatSpan[]) => boolean): Promise<readonly FlatSpan[]>;
+}
+
+/** Starts an agent, or a gateway that others send to, and waits until it works. */
+export async function startNatAgent(options: NatAgentOptions): Promise<NatAgent> {
+  const folder = mkdtempSync(join(tmpdir(), "backstitch-nat-"));
+  const output = join(folder, "spans.jsonl");
+  const config = join(folder, "config.yaml");
+  writeFileSync(config, configOf(options, output));
+  const [command = BACKSTITCH, ...args] = [
+    ...(options.prefix ?? []),
+    ...[BACKSTITCH, "--config", config],
+  ];
+  const started = await startProcess({
+    ...{ command, args, readyOutput: /Everything is ready/, readyTimeoutMs: 30_000 },
+  });
+  const read = (): readonly FlatSpan[] => (existsSync(output) ? readOtlpJsonLines(output) : []);
+  return {
+    process: started,
+    spansWhen: async (isEnough) => await eventually(async () => read(), isEnough, 20_000),
+    [Symbol.asyncDispose]: async () => {
+      await started.stop({ graceMs: 20_000 });
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function configOf(options: NatAgentOptions, output: string): string {
+  const targets = Object.entries(options.targets).map(
+    ([name, pid]) => `{pids: [${pid}], name: ${name}}`,
+  );
+  const processors = Object.entries(options.processors);
+  const [exporter, yaml] = options.exporter ?? ["file", `{path: ${output}}`];
+  const receiver = options.listen === undefined ? "ebpf_l7" : "otlp";
+  const receiverYaml =
+    options.listen === undefined
+      ? "{local_address: true}"
+      : `{protocols: {grpc: {endpoint: "127.0.0.1:${options.listen}"}}}`;
+  return `
+extensions: {discovery: {targets: [${targets.join(", ")}]}}
+receivers: {${receiver}: ${receiverYaml}}
+processors: {${processors.map(([id, body]) => `${id}: ${body}`).join(", ")}}
+exporters: {${exporter}: ${yaml}}
+service:
+  extensions: [${options.listen === undefined ? "discovery" : ""}]
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces:
+      receivers: [${receiver}]
+      processors: [${processors.map(([id]) => id).join(", ")}]
+      exporters: [${exporter}]
+`;
+}
