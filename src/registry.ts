@@ -5,11 +5,13 @@ import { factory as fileExporter } from "../exporters/file/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
+import { factory as storeExporter } from "../exporters/store/factory.ts";
 import { factory as basicAuthExtension } from "../extensions/basicauth/factory.ts";
 import { factory as bearerTokenAuthExtension } from "../extensions/bearertokenauth/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
 import { factory as fileStorageExtension } from "../extensions/file_storage/factory.ts";
 import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
+import { factory as uiExtension } from "../extensions/ui/factory.ts";
 import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as filterProcessor } from "../processors/filter/factory.ts";
@@ -20,6 +22,7 @@ import { factory as resourceProcessor } from "../processors/resource/factory.ts"
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
 import { factory as transformProcessor } from "../processors/transform/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
+import { factory as hostMetricsReceiver } from "../receivers/host_metrics/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
 import { factory as replayReceiver } from "../receivers/replay/factory.ts";
@@ -29,6 +32,7 @@ import type { Factory } from "./component/component.ts";
 export const FACTORIES: readonly Factory[] = [
   ebpfL7Receiver,
   otlpReceiver,
+  hostMetricsReceiver,
   pcapReceiver,
   replayReceiver,
   memoryLimiterProcessor,
@@ -46,9 +50,11 @@ export const FACTORIES: readonly Factory[] = [
   nopExporter,
   otlpGrpcExporter,
   otlpHttpExporter,
+  storeExporter,
   basicAuthExtension,
   bearerTokenAuthExtension,
   discoveryExtension,
   fileStorageExtension,
   healthCheckExtension,
+  uiExtension,
 ];

@@ -6,7 +6,7 @@ import { BehaviorSubject, Subject } from "rxjs";
 import { z } from "zod";
 import { defineExporter, defineReceiver, type Factory } from "../../src/component/component.ts";
 import { loadConfig } from "../../src/config/load.ts";
-import type { Batch, Outcome } from "../../src/model/batch.ts";
+import { type Batch, type Outcome, SIGNALS, type Signal } from "../../src/model/batch.ts";
 import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { REQUESTS } from "../../src/pdata/requests.ts";
 import { createReceipt } from "../../src/pipeline/receipt.ts";
@@ -82,6 +82,8 @@ export class Harness {
     readonly receiver?: string;
     readonly processor?: string;
     readonly exporter?: string;
+    /** Of the pipeline; traces when left out. */
+    readonly signal?: Signal | undefined;
   }) {
     const receiver = parts.receiver ?? "contract_source: {}";
     const exporter = parts.exporter ?? "contract_sink: {}";
@@ -90,7 +92,7 @@ export class Harness {
     const yaml = `receivers: {${receiver}}
 processors: {${parts.processor ?? ""}}
 exporters: {${exporter}}
-service: {pipelines: {traces: {receivers: [${idOf(receiver)}], processors: [${processors}], exporters: [${idOf(exporter)}]}}}`;
+service: {pipelines: {${parts.signal ?? "traces"}: {receivers: [${idOf(receiver)}], processors: [${processors}], exporters: [${idOf(exporter)}]}}}`;
     const { config } = loadConfig({
       uris: [`yaml:${yaml}`],
       sets: [],
@@ -122,7 +124,7 @@ service: {pipelines: {traces: {receivers: [${idOf(receiver)}], processors: [${pr
       kind: "receiver",
       type: "contract_source",
       stability: "development",
-      signals: ["traces"],
+      signals: SIGNALS,
       configSchema: empty,
       create: (settings) => {
         const watching = settings.demand.subscribe((flag) => {
@@ -139,7 +141,7 @@ service: {pipelines: {traces: {receivers: [${idOf(receiver)}], processors: [${pr
       kind: "exporter",
       type: "contract_sink",
       stability: "development",
-      signals: ["traces"],
+      signals: SIGNALS,
       configSchema: empty,
       create: () => ({
         ...idle,
