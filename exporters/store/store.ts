@@ -25,7 +25,7 @@ export function createStoreExporter(settings: ExporterSettings, config: StoreCon
     ]),
   );
   let writer: StoreWriter | undefined;
-  let removeCount = (): void => {};
+  let gauges: readonly (() => void)[] = [];
   const start = async (): Promise<void> => {
     const opened = await StoreWriter.open({
       directory: config.directory,
@@ -41,15 +41,31 @@ export function createStoreExporter(settings: ExporterSettings, config: StoreCon
         }),
     });
     writer = opened;
-    removeCount = telemetry.observedCounter(
-      "backstitch_store_written_spans",
-      { description: "Spans in the store's files.", unit: "{span}" },
-      () => opened.written,
-      { exporter: id },
-    );
+    const labels = { exporter: id };
+    gauges = [
+      telemetry.observedCounter(
+        "backstitch_store_written_spans",
+        { description: "Spans written to the store's files.", unit: "{span}" },
+        () => opened.written,
+        labels,
+      ),
+      telemetry.gauge(
+        "backstitch_store_capacity",
+        { description: "Bytes that the store's files may have.", unit: "By" },
+        () => config.max_size_mib * MIB,
+        labels,
+      ),
+      telemetry.gauge(
+        "backstitch_store_failing",
+        { description: "1 while the last write to the store failed, else 0.", unit: "1" },
+        () => (opened.problem === undefined ? 0 : 1),
+        labels,
+      ),
+    ];
   };
   const shutdown = async (): Promise<void> => {
-    removeCount();
+    for (const remove of gauges) remove();
+    gauges = [];
     await writer?.close();
     writer = undefined;
   };

@@ -182,6 +182,7 @@ export class Agent {
       config: loaded.config,
       buildInfo: { version: this.#version },
       telemetryFor: (fields) => this.#telemetry.forComponent(fields),
+      ownMetrics: () => this.#telemetry.samples(),
       logger: this.#logger,
       onBroken: (componentId, error) => this.#onBroken(componentId, error),
       onFinished: () => this.#end.resolve({ kind: "finished" }),

@@ -2,12 +2,15 @@
 import type { Observable } from "rxjs";
 import type { z } from "zod";
 import type { Batch, Signal } from "../model/batch.ts";
+import type { AgentView } from "./agent-view.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** What components may ask of the running agent. */
 export interface Host {
   /** The started extension with this id, or undefined. */
   extension(id: string): Extension | undefined;
+  /** What runs besides; absent where there is no whole agent, as in tests of one component. */
+  readonly agent?: AgentView | undefined;
   /** A component cannot go on: starts an orderly shutdown with exit status 1. */
   fatal(componentId: string, error: unknown): void;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { AgentView, MetricSample } from "../component/agent-view.ts";
 import type { Extension, Host } from "../component/component.ts";
 import { messageOf } from "../component/errors.ts";
 import type { AgentConfig } from "../config/agent-config.ts";
@@ -38,9 +39,14 @@ interface Parts {
  */
 export type Change = "changed" | "restored" | "broken";
 
+export interface ServiceInputs extends TopologyInputs {
+  /** The agent's own metrics now. */
+  readonly ownMetrics?: () => Promise<readonly MetricSample[]>;
+}
+
 /** All that a configuration asks for: extensions and pipelines, started, changed and stopped. */
 export class Service {
-  readonly #inputs: TopologyInputs;
+  readonly #inputs: ServiceInputs;
   #parts: Parts;
   /** By id. */
   readonly #started = new Map<string, Extension>();
@@ -48,7 +54,7 @@ export class Service {
   #shutdown: Promise<void> | undefined;
 
   /** Creates every component; nothing is opened or started. Throws `AgentError`. */
-  constructor(inputs: TopologyInputs) {
+  constructor(inputs: ServiceInputs) {
     this.#inputs = inputs;
     this.#parts = this.#build(inputs.config, undefined);
   }
@@ -171,6 +177,22 @@ export class Service {
         return this.#started.get(id);
       },
       fatal: (id, error) => this.#inputs.onBroken(id, error),
+      agent: this.#view(),
+    };
+  }
+
+  /** Follows changes of the configuration. */
+  #view(): AgentView {
+    const config = (): AgentConfig => this.#parts.config;
+    return {
+      get pipelines() {
+        return config().service.pipelines;
+      },
+      get extensions() {
+        return config().service.extensions;
+      },
+      extensionType: (id) => config().extensions.get(id)?.factory.type,
+      metrics: async () => (await this.#inputs.ownMetrics?.()) ?? [],
     };
   }
 }

@@ -80,7 +80,8 @@ export function encodeValues(columns: ValueColumns, count: number): Uint8Array {
 /** Undefined when the section is not one that `encodeFilter` made. */
 export function decodeFilter(section: Uint8Array): FilterColumns | undefined {
   if (section.length < 4) return undefined;
-  const bytes = section.slice();
+  // A copy at offset 0: wider arrays must be aligned, and a Buffer's `slice` copies nothing.
+  const bytes = new Uint8Array(section);
   const count = new DataView(bytes.buffer).getUint32(0, true);
   if (count > BLOCK_SPANS_MAX || bytes.length !== 4 + FILTER_BYTES * count) return undefined;
   return {

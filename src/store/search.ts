@@ -85,7 +85,8 @@ export async function searchSpans(
     await clock.breathe();
     const names = namesOf(reader, segment, query);
     scanned += entry.count;
-    const rows = matchingRows({ segment, block, entry, names, query });
+    const newerThanUs = oldest?.startUs ?? -1;
+    const rows = matchingRows({ segment, block, entry, names, query, newerThanUs });
     if (rows.length === 0) continue;
     found.push(...readRows({ segment, block, rows: new Set(rows), query }));
     found.sort((one, other) => other.startUs - one.startUs);
@@ -130,19 +131,32 @@ function namesOf(reader: StoreReader, segment: Segment, query: SearchQuery): Nam
 
 interface BlockQuery extends Candidate {
   readonly names: Names;
+  readonly newerThanUs: number;
   readonly query: SearchQuery;
 }
 
-function matchingRows({ segment, block, names, query, entry }: BlockQuery): readonly number[] {
+/** Rows that the columns let through and that are newer than what is found already. */
+function matchingRows({
+  segment,
+  block,
+  names,
+  query,
+  newerThanUs,
+}: BlockQuery): readonly number[] {
   const filter = segment.filter(block);
-  if (filter === undefined) return [];
-  const rows = filterRows(filter, names, query);
-  const { minDurationNs, maxDurationNs, startUs, endUs } = query;
-  const isInside = entry.startUsMin >= startUs && entry.startUsMax < endUs;
-  const hasBounds = minDurationNs !== undefined || maxDurationNs !== undefined;
-  if (rows.length === 0 || (isInside && !hasBounds)) return rows;
-  const values = segment.values(block);
-  return values === undefined ? [] : rows.filter((row) => isWithin(values, row, query));
+  const rows = filter === undefined ? [] : filterRows(filter, names, query);
+  const values = rows.length === 0 ? undefined : segment.values(block);
+  if (values === undefined) return [];
+  const within = rows.filter((row) => {
+    return startUsAt(values, row) > newerThanUs && isWithin(values, row, query);
+  });
+  const isSure =
+    query.attributes.length === 0 && names.service !== NAME_OTHER && names.operation !== NAME_OTHER;
+  if (!isSure || within.length <= query.limit) return within;
+  // No more of one block than are asked for, and the newest of them.
+  return within
+    .sort((one, other) => startUsAt(values, other) - startUsAt(values, one))
+    .slice(0, query.limit);
 }
 
 function isWithin(values: ValueColumns, row: number, query: SearchQuery): boolean {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { MetricSample } from "../component/agent-view.ts";
 import type { Fields, Logger, Telemetry } from "../component/telemetry.ts";
 import type { TelemetryConfig } from "../config/telemetry-config.ts";
 import { Log } from "./log.ts";
+import { samplesOf } from "./metric-samples.ts";
 import { Metrics } from "./metrics.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 import { PrometheusServer } from "./prometheus-server.ts";
@@ -54,6 +56,11 @@ export class TelemetryService {
   /** What a component gets; `fields` name it in its log lines. */
   forComponent(fields: Fields): Telemetry {
     return telemetryOver(this.#metrics, this.#log.logger(fields));
+  }
+
+  /** Every own metric now. */
+  async samples(): Promise<readonly MetricSample[]> {
+    return samplesOf(await this.#metrics.collect());
   }
 
   async start(): Promise<void> {

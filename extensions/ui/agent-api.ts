@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AgentView, MetricSample } from "../../src/component/agent-view.ts";
+import { type ApiRequest, HttpProblem } from "./api.ts";
+import { MetricHistory } from "./metric-history.ts";
+import { ownPrograms } from "./own-programs.ts";
+import { numberParameter, textParameter } from "./parameters.ts";
+
+const HOUR_SECONDS = 3_600;
+
+export interface AgentApiOptions {
+  readonly view: AgentView | undefined;
+  readonly version: string;
+  readonly directory: string;
+  readonly jaegerUrl: string;
+}
+
+type Meaning = "in" | "out" | "lost" | "held";
+type Kind = "receiver" | "processor" | "exporter";
+
+/** Which metrics are entries of the loss account, and which side of it. */
+const ACCOUNT: readonly (readonly [RegExp, Kind, Meaning])[] = [
+  [/^otelcol_receiver_accepted_/, "receiver", "out"],
+  [/^otelcol_receiver_(refused|failed)_/, "receiver", "lost"],
+  [/^otelcol_processor_incoming_items$/, "processor", "in"],
+  [/^otelcol_processor_outgoing_items$/, "processor", "out"],
+  [/^otelcol_processor_(failed_items|.*_dropped)/, "processor", "lost"],
+  [/^otelcol_exporter_sent_/, "exporter", "out"],
+  [/^otelcol_exporter_(send_failed|enqueue_failed)_/, "exporter", "lost"],
+  [/^otelcol_exporter_queue_size$/, "exporter", "held"],
+  [/^backstitch_store_written_spans$/, "exporter", "out"],
+  [/^backstitch_store_dropped_spans$/, "exporter", "lost"],
+  [
+    /^backstitch_ebpf_l7_.*(dropped|lost|abandoned|shed|encrypted|unclassified)/,
+    "receiver",
+    "lost",
+  ],
+];
+
+/** What the agent says about itself. */
+export class AgentApi {
+  readonly #options: AgentApiOptions;
+  readonly #history = new MetricHistory();
+
+  constructor(options: AgentApiOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the next step of the history. */
+  async sample(nowMs: number): Promise<void> {
+    this.#history.add(await this.#metrics(), nowMs);
+  }
+
+  readonly status = async ({ store, nowMs }: ApiRequest): Promise<unknown> => {
+    const { version, directory, jaegerUrl } = this.#options;
+    const facts = store.facts();
+    const metrics = await this.#metrics();
+    const dropped = metrics
+      .filter(({ name, value }) => name === "backstitch_store_dropped_spans" && value > 0)
+      .map(({ labels, value }) => ({ reason: labels["reason"] ?? "", spans: value }));
+    const failing = metrics.some(
+      ({ name, value }) => name === "backstitch_store_failing" && value > 0,
+    );
+    const problem = failing
+      ? `Spans cannot be written to ${directory}; see the agent's log`
+      : facts !== undefined && facts.setAside.length > 0
+        ? `${facts.setAside.length} damaged files of the store are set aside`
+        : undefined;
+    return {
+      version,
+      nowUs: nowMs * 1000,
+      ...(facts === undefined
+        ? {}
+        : {
+            store: {
+              directory,
+              ...facts,
+              bytesMax: firstValue(metrics, "backstitch_store_capacity"),
+              dropped,
+              ...(problem === undefined ? {} : { problem }),
+            },
+          }),
+      ...(jaegerUrl === "" ? {} : { jaegerUrl }),
+    };
+  };
+
+  readonly agent = async (): Promise<unknown> => {
+    const { view, version } = this.#options;
+    const metrics = await this.#metrics();
+    const { probes, kernelSeconds } = await ownPrograms();
+    return {
+      version,
+      uptimeSeconds: process.uptime(),
+      pipelines: (view?.pipelines ?? []).map(
+        ({ id, signal, receivers, processors, exporters }) => ({
+          id,
+          signal,
+          receivers,
+          processors,
+          exporters,
+        }),
+      ),
+      extensions: view?.extensions ?? [],
+      metrics,
+      queues: queuesOf(metrics),
+      account: accountOf(metrics),
+      cost: { ...cost(), kernelSeconds },
+      probes,
+    };
+  };
+
+  readonly history = ({ query }: ApiRequest): unknown => {
+    const metric = textParameter(query, "metric");
+    if (metric === undefined) throw new HttpProblem(400, "metric: missing. Name one of /agent");
+    const rule = { name: "seconds", min: 1, max: HOUR_SECONDS, advice: "Give seconds" };
+    return this.#history.of(metric, numberParameter(query, rule) ?? HOUR_SECONDS);
+  };
+
+  async #metrics(): Promise<readonly MetricSample[]> {
+    return (await this.#options.view?.metrics()) ?? [];
+  }
+}
+
+function firstValue(metrics: readonly MetricSample[], wanted: string): number {
+  return metrics.find(({ name }) => name === wanted)?.value ?? 0;
+}
+
+function queuesOf(metrics: readonly MetricSample[]): readonly object[] {
+  return metrics
+    .filter(({ name }) => name === "otelcol_exporter_queue_size")
+    .map(({ labels, value }) => ({
+      exporter: labels["exporter"] ?? "",
+      dataType: labels["data_type"] ?? "",
+      size: value,
+      capacity:
+        metrics.find(
+          (other) =>
+            other.name === "otelcol_exporter_queue_capacity" &&
+            other.labels["exporter"] === labels["exporter"] &&
+            other.labels["data_type"] === labels["data_type"],
+        )?.value ?? 0,
+    }));
+}
+
+function accountOf(metrics: readonly MetricSample[]): readonly object[] {
+  return metrics.flatMap(({ name, labels, value }) => {
+    const entry = ACCOUNT.find(([pattern]) => pattern.test(name));
+    if (entry === undefined) return [];
+    const [, kind, meaning] = entry;
+    const component = labels[kind] ?? "";
+    return [{ component, kind, metric: name, labels, meaning, value }];
+  });
+}
+
+function cost(): object {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { cpuSeconds: (user + system) / 1e6, memoryBytes: rss, heapBytes: heapUsed };
+}
