@@ -4,8 +4,11 @@ import { BRPC } from "./brpc/protocol.ts";
 import { u8, u16, u32 } from "./calls-testing.ts";
 import { DNS } from "./dns/protocol.ts";
 import { DUBBO } from "./dubbo/protocol.ts";
+import { FASTCGI } from "./fastcgi/protocol.ts";
+import { LDAP } from "./ldap/protocol.ts";
 import { SOFARPC } from "./sofarpc/protocol.ts";
 import { THRIFT } from "./thrift/protocol.ts";
+import { ZOOKEEPER } from "./zookeeper/protocol.ts";
 
 /** For correlated.properties.test.ts: how RPC protocols and DNS write numbered messages. */
 
@@ -165,4 +168,74 @@ function bolt(type: string, id: number, middle: string, header: string, padding:
   return `\x01${type}\x01${u32(id)}\x01${middle}${lengths}${name}${header}${bait(padding)}`;
 }
 
-export const CALL_WRITERS: readonly CallWriter[] = [dns, dubbo, thrift, brpc, sofarpc];
+/** Extended operations whose object identifier ends with the number. */
+const ldap = {
+  ...SHARED,
+  protocol: LDAP,
+  ids: 2 ** 31,
+  request: (id: number, number: number, padding: number): string =>
+    ldapMessage(id, "\x77", ber("\x80", `1.3.${number}`) + ber("\x81", bait(padding))),
+  response: (id: number, number: number, padding: number): string =>
+    ldapMessage(id, "\x78", `\x0a\x01${u8(90 + number)}\x04\0\x04\0${ber("\x8b", bait(padding))}`),
+  requestNumber: (attributes: Attributes): number =>
+    numberIn(/1\.3\.(\d+)$/, attributes["db.query.text"]),
+  responseNumber: (attributes: Attributes): number => {
+    const code = numberIn(/^result_(\d+)$/, attributes["error.type"]);
+    return code < 0 ? -1 : code - 90;
+  },
+};
+
+function ber(tag: string, content: string): string {
+  return `${tag}\x82${u16(content.length)}${content}`;
+}
+
+function ldapMessage(id: number, tag: string, content: string): string {
+  return ber("\x30", `\x02\x04${u32(id)}${ber(tag, content)}`);
+}
+
+/** Paths and errors of the number. */
+const zookeeper = {
+  ...SHARED,
+  protocol: ZOOKEEPER,
+  ids: 2 ** 31,
+  request: (id: number, number: number, padding: number): string =>
+    framed(`${u32(id + 1)}${u32(5)}${framed(`/n${number}`)}${framed(bait(padding))}${u32(0)}`),
+  response: (id: number, number: number, padding: number): string =>
+    framed(`${u32(id + 1)}${u32(0)}${u32(9)}${u32(-130 - number)}${bait(padding)}`),
+  requestNumber: (attributes: Attributes): number =>
+    numberIn(/n(\d+)$/, attributes["db.query.text"]),
+  responseNumber: (attributes: Attributes): number => {
+    const code = numberIn(/^error_-(\d+)$/, attributes["error.type"]);
+    return code < 0 ? -1 : code - 130;
+  },
+};
+
+/** Paths and statuses of the number; ids are used again at once. */
+const fastcgi = {
+  ...SHARED,
+  protocol: FASTCGI,
+  ids: 4,
+  request: (id: number, number: number, padding: number): string => {
+    const path = `/n${number}`;
+    const params = `\x0b${u8(path.length)}REQUEST_URI${path}`;
+    const body = fcgi(5, id, bait(padding)) + (padding === 0 ? "" : fcgi(5, id, ""));
+    return fcgi(1, id, "\0\x01\x01\0\0\0\0\0") + fcgi(4, id, params) + fcgi(4, id, "") + body;
+  },
+  response: (id: number, number: number, padding: number): string =>
+    fcgi(6, id, `Status: ${500 + number}\r\n\r\n${bait(padding)}`) +
+    fcgi(3, id, "\0\0\0\0\0\0\0\0"),
+  requestNumber: (attributes: Attributes): number => numberIn(/n(\d+)$/, attributes["url.path"]),
+  responseNumber: (attributes: Attributes): number => {
+    const status = Number(attributes["http.response.status_code"] ?? -1);
+    return status < 0 ? -1 : status - 500;
+  },
+};
+
+function fcgi(type: number, id: number, content: string): string {
+  return `\x01${u8(type)}${u16(id + 1)}${u16(content.length)}\0\0${content}`;
+}
+
+export const CALL_WRITERS: readonly CallWriter[] = [
+  ...[dns, dubbo, thrift, brpc, sofarpc],
+  ...[ldap, zookeeper, fastcgi],
+];

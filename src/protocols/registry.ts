@@ -6,9 +6,11 @@ import { BRPC } from "./brpc/protocol.ts";
 import { CASSANDRA } from "./cassandra/protocol.ts";
 import { DNS } from "./dns/protocol.ts";
 import { DUBBO } from "./dubbo/protocol.ts";
+import { FASTCGI } from "./fastcgi/protocol.ts";
 import { HTTP1 } from "./http1/protocol.ts";
 import { HTTP2 } from "./http2/protocol.ts";
 import { KAFKA } from "./kafka/protocol.ts";
+import { LDAP } from "./ldap/protocol.ts";
 import { MEMCACHED } from "./memcached/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
@@ -20,6 +22,7 @@ import { REDIS } from "./redis/protocol.ts";
 import { ROCKETMQ } from "./rocketmq/protocol.ts";
 import { SOFARPC } from "./sofarpc/protocol.ts";
 import { THRIFT } from "./thrift/protocol.ts";
+import { ZOOKEEPER } from "./zookeeper/protocol.ts";
 
 /** One line a protocol: the only file outside its folder that a new protocol edits. */
 export const PROTOCOLS: readonly Protocol[] = [
@@ -43,6 +46,9 @@ export const PROTOCOLS: readonly Protocol[] = [
   THRIFT,
   BRPC,
   SOFARPC,
+  ZOOKEEPER,
+  FASTCGI,
+  LDAP,
 ];
 
 const byWire: readonly (Protocol | undefined)[] = createTable();

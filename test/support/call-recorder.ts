@@ -24,12 +24,15 @@ export function updateCallGoldens(protocol: Protocol, proxy: RecordingProxy, tit
   const folder = join(import.meta.dirname, `../../src/protocols/${protocol.name}/goldens`);
   mkdirSync(folder, { recursive: true });
   const lines = callLines(protocol, proxy, "client");
+  const served = callLines(protocol, proxy, "server");
   proxy.connections.forEach(({ parts }, index) => {
+    const isSame = JSON.stringify(served[index]) === JSON.stringify(lines[index]);
     const golden = {
       title: `${title}, connection ${index}`,
       records: parts.map(({ from, bytes }) => ({ from, text: bytes.toString("latin1") })),
       close: 0,
       spans: lines[index],
+      ...(isSame ? {} : { served: served[index] }),
     };
     const name = `${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}-${index}.json`;
     writeFileSync(join(folder, name), `${JSON.stringify(golden, undefined, 2)}\n`);
