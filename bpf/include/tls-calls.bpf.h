@@ -188,6 +188,24 @@ static __always_inline void tls_capture(struct call *call, __u64 base, bool turn
 	}
 }
 
+/*
+ * A call that had begun before the probes were there is not seen. So until both directions were
+ * seen there may be something between two calls of one direction: they do not join.
+ */
+static __always_inline void tls_leave_gap(struct tls_session *session, __u8 direction)
+{
+	struct socket_state *state = &session->state;
+
+	if (state->sent_end < TLS_UNKNOWN_START ||
+	    session->seen == (DIRECTION_SEND | DIRECTION_RECEIVE))
+		return;
+	session->seen |= direction;
+	if (direction == DIRECTION_SEND)
+		state->sent_end += TLS_UNKNOWN_GAP;
+	else
+		state->received_end += TLS_UNKNOWN_GAP;
+}
+
 /* `length` bytes of clear text went to or came from the session. base 0: they are not known. */
 static __always_inline void tls_clear_text(const struct tls_key *key, struct task_struct *task,
 					   __u64 base, __u32 length, __u8 direction)
@@ -214,6 +232,7 @@ static __always_inline void tls_clear_text(const struct tls_key *key, struct tas
 		state->direction = direction;
 		state->budget_used = 0;
 	}
+	tls_leave_gap(session, direction);
 	if (direction == DIRECTION_SEND) {
 		call.position = state->sent_end;
 		state->sent_end += length;

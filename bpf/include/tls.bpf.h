@@ -41,6 +41,8 @@ struct tls_socket {
 struct tls_session {
 	struct socket_state state; /* cookie 0: not joined */
 	__u64 socket_address;
+	__u32 seen; /* DIRECTION_ bits, of a session whose beginning was not seen */
+	__u32 inside; /* joined inside of a call: all it reads is read inside of calls */
 };
 
 /*
@@ -114,6 +116,7 @@ struct {
  * Where that was not seen they start at a number that nobody else has.
  */
 #define TLS_UNKNOWN_START (1ULL << 44)
+#define TLS_UNKNOWN_GAP (1 << 20)
 
 static __always_inline void tls_start_at(struct tls_session *session, __u64 start)
 {
@@ -241,11 +244,35 @@ static __always_inline bool tls_meet_inside(const struct call *call, struct tls_
 			return false;
 		tls_describe(&thread->fresh, call);
 		tls_join(&key, session, &thread->fresh);
+		session->inside = 1;
 		thread->fresh.cookie = 0;
 	}
 	state->flags &= ~SOCKET_OPENED;
 	state->protocol = WIRE_PROTOCOL_TLS;
 	return true;
+}
+
+/*
+ * A receive outside of the calls that are known: the call had begun before the probes were there.
+ * What it gives is not seen, but that there was something.
+ */
+static __always_inline void tls_miss_read(const struct call *call, const struct tls_key *owner)
+{
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, owner);
+	struct wire_data record = {};
+
+	if (!session || !session->inside || call->direction != DIRECTION_RECEIVE ||
+	    session->state.received_end < TLS_UNKNOWN_START || session->seen & DIRECTION_RECEIVE)
+		return;
+	fill_data(&record, call);
+	record.flags = DATA_TLS | DATA_NO_PAYLOAD;
+	record.position = session->state.received_end;
+	session->state.received_end += call->length;
+	session->state.direction = DIRECTION_RECEIVE;
+	session->state.budget_used = 0;
+	session->seen |= DIRECTION_RECEIVE;
+	if (!bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		call->count->markers++;
 }
 
 /*
@@ -260,12 +287,16 @@ static __always_inline bool is_of_tls_session(const struct call *call)
 					     BPF_LOCAL_STORAGE_GET_F_CREATE :
 					     0);
 	struct socket_state *state = call->state;
+	struct tls_key *owner;
 
 	if (state->protocol == WIRE_PROTOCOL_IGNORED && has_port_rules)
 		return false;
-	if (!(thread && tls_meet_inside(call, thread)) &&
-	    !(state->protocol == WIRE_PROTOCOL_TLS && tls_owner(state->cookie)))
-		return false;
+	if (!thread || !tls_meet_inside(call, thread)) {
+		owner = state->protocol == WIRE_PROTOCOL_TLS ? tls_owner(state->cookie) : NULL;
+		if (!owner)
+			return false;
+		tls_miss_read(call, owner);
+	}
 	if (!(state->flags & SOCKET_ANNOUNCED) ||
 	    state->generation != call->count->announce_generation)
 		announce(state, call->sk, call->task, call->count);

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { startTestAgent, type TestAgent } from "../support/agent.ts";
 import { makeCertificate, type TestCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
+import { buildGo } from "../support/go-app.ts";
 import type { FlatSpan } from "../support/otlp-json.ts";
 import { total } from "../support/own-metrics.ts";
 import { freePorts } from "../support/proc-net.ts";
@@ -18,32 +19,41 @@ const CONNECTIONS = 4;
 
 interface Runtime {
   readonly name: string;
-  readonly command: readonly string[];
-  readonly mode: readonly string[];
+  readonly command: () => Promise<readonly string[]>;
+  readonly mode?: readonly string[];
+  /** Further words for the client. */
+  readonly options?: readonly string[];
   readonly paths: readonly string[];
 }
 
 const perConnection = (prefix: string): readonly string[] =>
   Array.from({ length: REQUESTS }, (_, index) => `${prefix}/${index % 4}-${index >> 2}`);
 
+const numbered = (prefix: string): readonly string[] =>
+  Array.from({ length: REQUESTS }, (_, index) => `${prefix}/${index}`);
+
 const RUNTIMES: readonly Runtime[] = [
   {
     name: "Python, threads",
-    command: ["/usr/bin/python3", PYTHON_APP],
+    command: async () => ["/usr/bin/python3", PYTHON_APP],
     mode: ["threads"],
     paths: perConnection("/threads"),
   },
   {
     name: "Python, asyncio",
-    command: ["/usr/bin/python3", PYTHON_APP],
+    command: async () => ["/usr/bin/python3", PYTHON_APP],
     mode: ["asyncio"],
     paths: perConnection("/asyncio"),
   },
   {
     name: "Node",
-    command: [process.execPath, NODE_APP],
-    mode: [],
-    paths: Array.from({ length: REQUESTS }, (_, index) => `/node/${index}`),
+    command: async () => [process.execPath, NODE_APP],
+    paths: numbered("/node"),
+  },
+  {
+    name: "Go, stripped",
+    command: async () => [await buildGo("tls-go", true)],
+    paths: numbered("/go"),
   },
 ];
 
@@ -53,8 +63,8 @@ interface Pair extends AsyncDisposable {
 }
 
 async function startPair(runtime: Runtime, tls: TestCertificate, when: string): Promise<Pair> {
-  const { command, mode } = runtime;
-  const [program = "", ...words] = command;
+  const { command, mode = [], options = [] } = runtime;
+  const [program = "", ...words] = await command();
   const [port = 0] = await freePorts(1);
   const server = await startProcess({
     command: program,
@@ -63,7 +73,7 @@ async function startPair(runtime: Runtime, tls: TestCertificate, when: string): 
   });
   const client = await startProcess({
     command: program,
-    args: [...words, "call", ...mode, String(port), when],
+    args: [...words, "call", ...mode, String(port), when, ...options],
     readyOutput: /waiting/,
   });
   return {

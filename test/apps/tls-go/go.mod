@@ -1,0 +1,3 @@
+module backstitch.test/tls
+
+go 1.21
