@@ -76,10 +76,12 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 	need go golang-go
 	need wrk wrk
 	need setpriv util-linux
+	need redis-server redis-server
+	need javac default-jdk-headless
+	need /usr/lib/python3/dist-packages/aiohttp python3-aiohttp
 fi
 if [ "$purpose" = test ]; then
 	need chromium chromium
-	need redis-server redis-server
 	need tcpdump tcpdump
 	need nft nftables
 	need nats-server nats-server
@@ -89,7 +91,6 @@ if [ "$purpose" = test ]; then
 	need /usr/lib/python3/dist-packages/pika python3-pika
 	need /usr/lib/python3/dist-packages/proton python3-qpid-proton
 	need mvn maven
-	need javac default-jdk-headless
 	need /usr/lib/postgresql postgresql
 	need /usr/lib/python3/dist-packages/redis python3-redis
 	need /usr/lib/python3/dist-packages/grpc python3-grpcio

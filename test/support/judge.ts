@@ -55,8 +55,10 @@ export function judgeTraces(spans: readonly FlatSpan[], expectation: Expectation
   return new Judge(spans, expectation).verdict();
 }
 
-/** The first two segments of the path in `url.path` or `url.full`. */
+/** The first two segments of the path in `url.path` or `url.full`; of `GET key:7` key and 7. */
 export function pathOf(span: FlatSpan): { readonly segment: string; readonly id: string } {
+  const asked = /^GET (\w+):(\d+)$/.exec(String(span.attributes.get("db.query.text") ?? ""));
+  if (asked !== null) return { segment: asked[1] ?? "", id: asked[2] ?? "" };
   const path = span.attributes.get("url.path") ?? span.attributes.get("url.full");
   const match = /^(?:[a-z]+:\/\/[^/]+)?\/([^/?]*)\/([^/?]+)/.exec(String(path ?? ""));
   return { segment: match?.[1] ?? "", id: match?.[2] ?? "" };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { closeSync, openSync, readSync } from "node:fs";
 import { ElfFile, FunctionIndex, type FunctionOffset } from "libbpf-ts";
 import { RUNTIME_GO } from "../../../bpf/generated/wire.ts";
 import type { RuntimePlan, RuntimeProbe, RuntimeRefusal } from "./plan.ts";
@@ -30,6 +31,8 @@ const LAYOUTS: readonly Layout[] = [
   { since: 21, goid: 152, parentGoid: 272, current: 192 },
   { since: 18, goid: 152, parentGoid: 0, current: 192 },
 ];
+/** Of a function that is looked into. */
+const FUNCTION_BYTES_MAX = 65_536;
 /** Newer ones may have other layouts. */
 const MINOR_MAX = 26;
 
@@ -93,10 +96,13 @@ function find(index: FunctionIndex, name: string): FunctionOffset | undefined {
  * with the frame's size as in the prologue, and only if there is exactly one.
  */
 function returnOf(file: ElfFile, { offset, bytes }: FunctionOffset): number | undefined {
-  const text = file.section(".text");
-  if (text === undefined || offset < text.offset) return undefined;
-  const start = offset - text.offset;
-  const code = Buffer.from(file.readSection(text).subarray(start, start + bytes));
+  const code = Buffer.alloc(Math.min(bytes, FUNCTION_BYTES_MAX));
+  const descriptor = openSync(file.path, "r");
+  try {
+    if (readSync(descriptor, code, 0, code.length, offset) !== code.length) return undefined;
+  } finally {
+    closeSync(descriptor);
+  }
   const at =
     file.machine === MACHINE_X86_64
       ? returnOnX86(code)

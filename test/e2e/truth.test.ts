@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The truth bench, small: `npm run bench:truth` is the whole.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { runCell } from "../../bench/truth/cell.ts";
+import { RUNTIMES } from "../../bench/truth/runtimes.ts";
+
+const EXACT: Readonly<Record<string, string>> = {
+  go: "goroutine",
+  asyncio: "python_context",
+  aiohttp: "python_context",
+  "python-threads": "same_thread",
+  "c-pool": "same_thread",
+};
+
+for (const [name, evidence] of Object.entries(EXACT)) {
+  test(`${name}: 64 requests at once, 8 connections to each server: all traces are right`, async () => {
+    const runtime = RUNTIMES.find((one) => one.name === name);
+    assert.ok(runtime);
+    const cell = { runtime, concurrency: 64, connections: 8, requests: 200, inference: false };
+    const result = await runCell(cell);
+    assert.deepEqual(result.wrong, []);
+    assert.deepEqual(result.traces, { right: 200, incomplete: 0, wrong: 0 });
+    assert.ok((result.evidence[evidence]?.right ?? 0) >= 200 * 5, JSON.stringify(result.evidence));
+  });
+}
+
+test("node: 64 requests at once that wait for 8 connections: unknown, and not wrong", async () => {
+  const runtime = RUNTIMES.find((one) => one.name === "node");
+  assert.ok(runtime);
+  const cell = { runtime, concurrency: 64, connections: 8, requests: 200, inference: false };
+  const result = await runCell(cell);
+  // Until the pool is known to be at its limit.
+  assert.ok(result.links.wrong <= 4, result.wrong.join("\n"));
+  assert.ok(result.links.unlinked > 0);
+});
