@@ -19,6 +19,7 @@ import { factory as k8sAttributesProcessor } from "../processors/k8s_attributes/
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as natRewriteProcessor } from "../processors/nat_rewrite/factory.ts";
 import { factory as resourceProcessor } from "../processors/resource/factory.ts";
+import { factory as resourceDetectionProcessor } from "../processors/resource_detection/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
 import { factory as transformProcessor } from "../processors/transform/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
@@ -41,6 +42,7 @@ export const FACTORIES: readonly Factory[] = [
   filterProcessor,
   transformProcessor,
   k8sAttributesProcessor,
+  resourceDetectionProcessor,
   spanStitchProcessor,
   natRewriteProcessor,
   batchProcessor,
