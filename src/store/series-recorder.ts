@@ -77,9 +77,9 @@ export class SeriesRecorder implements SpanObserver {
     if (kind >= SERVER && kind <= CONSUMER) this.#observeCall(span, { low, high, isError });
   }
 
-  /** What was counted since, and begins anew. Undefined when nothing was. */
-  take(endMs: number): Interval | undefined {
-    const isFull = this.#names.count > NAMES_RENEWED || this.#nodes.size >= NODES_MAX;
+  /** What was counted since, and begins anew. Undefined when nothing was. The last time nobody waits. */
+  take(endMs: number, isLast = false): Interval | undefined {
+    const isFull = isLast || this.#names.count > NAMES_RENEWED || this.#nodes.size >= NODES_MAX;
     if (isFull) this.#calls.clear();
     else this.#calls.sweep(CALL_ROUNDS);
     const startMs = this.#startMs;

@@ -144,10 +144,9 @@ export class StoreWriter {
     this.#isClosed = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#closeBlock();
-    this.#writeSeries();
-    const { writer } = this.#plan;
+    this.#writeSeries(true);
     await this.#enqueue(async () => {
-      if (writer !== undefined || this.#plan.writer !== undefined) await this.#seal(this.#plan);
+      await this.#seal(this.#plan);
       await this.#series.close();
     });
     this.#unlock();
@@ -221,8 +220,8 @@ export class StoreWriter {
     void this.#enqueue(() => this.#retain());
   }
 
-  #writeSeries(): void {
-    const frame = this.#recorder.take(this.#options.nowMs());
+  #writeSeries(isLast = false): void {
+    const frame = this.#recorder.take(this.#options.nowMs(), isLast);
     if (frame === undefined) return;
     void this.#enqueue(() =>
       this.#series.write(frame).catch((cause: unknown) => this.#lose(cause, 0)),
