@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the page into dist/: `node extensions/ui/page/build.ts [--check]`. `--check` fails when
 // dist/ is older than what it is made of.
-import { copyFileSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const PAGE = import.meta.dirname;
 const DIST = join(PAGE, "dist");
+const BUILT = ["app.js", "app.css"];
 const COPIED = ["index.html", "icon.svg"];
 
 function newestMs(folder: string): number {
@@ -19,7 +28,7 @@ function newestMs(folder: string): number {
 function isFresh(): boolean {
   try {
     const builtMs = Math.min(
-      ...["app.js", "app.css", ...COPIED].map((name) => statSync(join(DIST, name)).mtimeMs),
+      ...[...BUILT, ...COPIED].map((name) => statSync(join(DIST, name)).mtimeMs),
     );
     return builtMs >= newestMs(PAGE);
   } catch {
@@ -45,6 +54,11 @@ async function buildPage(): Promise<void> {
     logLevel: "warning",
   });
   for (const name of COPIED) copyFileSync(join(PAGE, name), join(DIST, name));
+  for (const name of [...BUILT, ...COPIED]) {
+    const bytes = readFileSync(join(DIST, name));
+    writeFileSync(join(DIST, `${name}.br`), brotliCompressSync(bytes));
+    writeFileSync(join(DIST, `${name}.gz`), gzipSync(bytes, { level: 9 }));
+  }
 }
 
 if (process.argv.includes("--check")) process.exitCode = isFresh() ? 0 : 1;

@@ -200,7 +200,7 @@ function Account({ agent }: { agent: Agent }): JSX.Element {
     <Sheet title="Loss account" aside={lost === 0 ? "nothing lost" : `${formatCount(lost)} lost`}>
       <div class="scroll">
         <table>
-          <Heads names={["Component", "Metric", "Labels", "", "#Count"]} />
+          <Heads names={["Component", "Metric", "Labels", "Meaning", "#Count"]} />
           <tbody>
             {lines.slice(0, 300).map((line) => (
               <tr key={`${line.component} ${line.metric} ${labelsText(line)}`}>

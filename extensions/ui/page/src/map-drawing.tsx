@@ -241,6 +241,14 @@ function Edge(props: {
   );
 }
 
+/** The second line of a node. */
+function factsOf({ kind, system, requests, p95Ns }: MapNode, share: number): string {
+  const what = kind === "outside" ? "not watched" : kind === "service" ? "" : shown(system, 14);
+  const speed = requests === 0 ? "no requests seen" : `p95 ${formatNs(p95Ns)}`;
+  const errors = share > 0 && kind !== "outside" ? formatShare(share) : "";
+  return [what, speed, errors].filter((part) => part !== "").join(" · ");
+}
+
 function Node(props: {
   shape: MapShape;
   node: MapNode;
@@ -257,8 +265,8 @@ function Node(props: {
     );
   const share = node.requests > 0 ? node.errors / node.requests : 0;
   const name = shown(node.name, 200) || node.system || "(no name)";
-  const second =
-    node.kind === "service" ? "" : `${node.kind === "outside" ? "not watched" : node.system} · `;
+  const title = name.length > 20 ? `${name.slice(0, 19)}…` : name;
+  const facts = factsOf(node, share);
   const classes = `node ${node.kind}${share > 0.01 ? " failing" : ""}${chosen === node.id ? " chosen" : ""}${isNear ? "" : " dim"}`;
   const onKey = (event: KeyboardEvent): void => {
     if (event.key !== "Enter" && event.key !== " ") return;
@@ -271,21 +279,18 @@ function Node(props: {
       class={classes}
       transform={`translate(${at.x - NODE_WIDTH / 2} ${at.y - NODE_HEIGHT / 2})`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-pressed={chosen === node.id}
-      aria-label={`${name}, ${node.kind}, ${formatShare(share)} errors`}
       onClick={() => props.choose(node.id)}
       onKeyDown={onKey}
     >
-      <title>{name}</title>
       <rect width={NODE_WIDTH} height={NODE_HEIGHT} rx={node.kind === "database" ? 14 : 4} />
       <text x="10" y="17">
-        {name.length > 20 ? `${name.slice(0, 19)}…` : name}
+        {title === name ? null : <title>{name}</title>}
+        {title}{" "}
       </text>
       <text x="10" y="32" class={share > 0 ? "small bad" : "small"}>
-        {shown(second, 18)}
-        {node.requests === 0 ? "no requests seen" : `p95 ${formatNs(node.p95Ns)}`}
-        {share > 0 ? ` · ${formatShare(share)}` : ""}
+        {facts}
       </text>
     </g>
   );

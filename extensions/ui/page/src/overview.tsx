@@ -43,7 +43,7 @@ export function Overview({ status }: { status: Status | undefined }): JSX.Elemen
                   "#p95",
                   "#p99",
                   "p95 over time",
-                  "",
+                  "~Traces",
                 ]}
               />
               <tbody>

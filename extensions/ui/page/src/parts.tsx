@@ -37,14 +37,18 @@ export function Sheet(props: {
   );
 }
 
-/** A column's heading; numbers stand to the right. */
+/** The columns' headings: `#` stands before those of numbers, `~` before those for readers only. */
 export function Heads({ names }: { names: readonly string[] }): JSX.Element {
   return (
     <thead>
       <tr>
         {names.map((name) => (
           <th key={name} scope="col" class={name.startsWith("#") ? "number" : ""}>
-            {name.replace("#", "")}
+            {name.startsWith("~") ? (
+              <span class="unseen">{name.slice(1)}</span>
+            ) : (
+              name.replace("#", "")
+            )}
           </th>
         ))}
       </tr>

@@ -1,29 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JSX, TargetedEvent, TargetedSubmitEvent } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { apiUrl, useApi } from "./api.ts";
 import type { Operations } from "./api-types.ts";
+import { attributesOf, attributesText } from "./attribute-query.ts";
 import { durationNs } from "./duration.ts";
 import { shown } from "./format.ts";
 import { change, periodKey, periodParameters, route } from "./route.ts";
 
 const KINDS = ["server", "client", "producer", "consumer", "internal"] as const;
-const ATTRIBUTES_MAX = 8;
 const OPTIONS_MAX = 500;
-
-/** `http.route=/a b.c` as two conditions; a value with spaces stands in quotes. */
-export function attributesOf(text: string): string[] {
-  const words = text.match(/[^\s="]+="[^"]*"|\S+/g) ?? [];
-  return words.slice(0, ATTRIBUTES_MAX).map((word) => word.replace(/^([^=]+)="(.*)"$/, "$1=$2"));
-}
-
-export function attributesText(conditions: readonly string[]): string {
-  return conditions
-    .map((one) => (/\s/.test(one) ? one.replace(/^([^=]+)=(.*)$/s, '$1="$2"') : one))
-    .join(" ");
-}
 
 export function SearchForm({ services }: { services: readonly string[] }): JSX.Element {
   const { query } = route.value;
+  const form = useRef<HTMLFormElement>(null);
+  // Only another address fills the fields: what is being typed stays.
+  useLayoutEffect(() => fill(form.current, query), [query]);
   const service = query.get("service") ?? "";
   const operations = useApi<Operations>(
     service === "" ? "" : `operations ${service} ${periodKey()}`,
@@ -33,10 +25,10 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
   const names = new Set((operations.value?.operations ?? []).map(({ name }) => name));
   return (
     <search class="grow">
-      <form class="search" onSubmit={submit}>
+      <form class="search" ref={form} onSubmit={submit}>
         <label>
           Service
-          <select id="search-first" name="service" value={service} onChange={submitOf}>
+          <select id="search-first" name="service" onChange={submitOf}>
             <option value="">any</option>
             {[...new Set(service === "" ? services : [service, ...services])]
               .slice(0, OPTIONS_MAX)
@@ -49,12 +41,7 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
         </label>
         <label>
           Operation
-          <input
-            name="operation"
-            value={query.get("operation") ?? ""}
-            list="operations"
-            placeholder="any"
-          />
+          <input name="operation" list="operations" placeholder="any" />
         </label>
         <datalist id="operations">
           {[...names].slice(0, OPTIONS_MAX).map((name) => (
@@ -63,7 +50,7 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
         </datalist>
         <label>
           Kind
-          <select name="kind" value={query.get("kind") ?? ""} onChange={submitOf}>
+          <select name="kind" onChange={submitOf}>
             <option value="">any</option>
             {KINDS.map((kind) => (
               <option key={kind}>{kind}</option>
@@ -72,20 +59,19 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
         </label>
         <label>
           Status
-          <select name="status" value={query.get("status") ?? ""} onChange={submitOf}>
+          <select name="status" onChange={submitOf}>
             <option value="">any</option>
             <option value="error">error</option>
             <option value="ok">ok</option>
             <option value="unset">unset</option>
           </select>
         </label>
-        <Duration name="min" label="At least" value={query.get("min") ?? ""} />
-        <Duration name="max" label="At most" value={query.get("max") ?? ""} />
+        <Duration name="min" label="At least" />
+        <Duration name="max" label="At most" />
         <label class="wide">
           Attributes
           <input
             name="attribute"
-            value={attributesText(query.getAll("attribute"))}
             placeholder="http.route=/order/{id}"
             title='key or key=value, separated by spaces; key="a value"'
           />
@@ -101,13 +87,12 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
   );
 }
 
-function Duration(props: { name: string; label: string; value: string }): JSX.Element {
+function Duration(props: { name: string; label: string }): JSX.Element {
   return (
     <label class="short">
       {props.label}
       <input
         name={props.name}
-        value={props.value}
         placeholder="5ms"
         onInput={({ currentTarget: input }) => {
           const isBad = input.value !== "" && durationNs(input.value) === undefined;
@@ -119,6 +104,17 @@ function Duration(props: { name: string; label: string; value: string }): JSX.El
 }
 
 const FIELDS = ["service", "operation", "kind", "status", "min", "max", "attribute"] as const;
+
+function fill(form: HTMLFormElement | null, query: URLSearchParams): void {
+  for (const name of FIELDS) {
+    const field = form?.elements.namedItem(name);
+    const value =
+      name === "attribute" ? attributesText(query.getAll(name)) : (query.get(name) ?? "");
+    if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) {
+      field.value = value;
+    }
+  }
+}
 
 function submitOf(event: TargetedEvent<HTMLSelectElement>): void {
   const { form, name } = event.currentTarget;

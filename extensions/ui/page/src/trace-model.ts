@@ -209,12 +209,25 @@ function axisOf(nodes: readonly TraceNode[]): readonly [number, number] {
   for (const node of best) {
     if (node.endNs - node.startNs <= DAY_NS) endNs = Math.max(endNs, node.endNs);
   }
-  return [startNs, endNs > startNs ? endNs : startNs + 1];
+  // More than nothing, also where doubles have no nanoseconds.
+  const leastNs = Math.max(1, Math.abs(startNs) * 2 ** -50);
+  return [startNs, endNs > startNs ? endNs : startNs + leastNs];
 }
 
 interface Axis {
   readonly startNs: number;
   readonly endNs: number;
+}
+
+/** One span on the way back from the end. */
+interface Step {
+  readonly node: TraceNode;
+  /** Where it began to be waited for: its start, but not before its caller's. */
+  readonly floorNs: number;
+  /** What is after it has been told. */
+  cursorNs: number;
+  /** Children, last end last. */
+  readonly left: TraceNode[];
 }
 
 /**
@@ -225,25 +238,41 @@ function criticalPath(nodes: readonly TraceNode[], axis: Axis): CriticalPart[] {
   const root = longestRoot(nodes, axis);
   if (root === undefined) return [];
   const parts: CriticalPart[] = [];
-  const open = [
-    { node: root, cursorNs: Math.min(root.endNs, axis.endNs), left: byEnd(nodes, root) },
-  ];
+  const open = [stepInto(nodes, root, axis)];
   for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-    const child = nextBefore(nodes, top.left, top.cursorNs, axis);
+    const child = nextBefore(top);
     if (child === undefined) {
-      addPart(parts, top.node.index, Math.max(top.node.startNs, axis.startNs), top.cursorNs);
-      const endedAtNs = Math.max(top.node.startNs, axis.startNs);
+      addPart(parts, { node: top.node.index, startNs: top.floorNs, endNs: top.cursorNs });
       open.pop();
       const above = open.at(-1);
-      if (above !== undefined) above.cursorNs = Math.min(above.cursorNs, endedAtNs);
+      if (above !== undefined) above.cursorNs = top.floorNs;
       continue;
     }
     const endNs = Math.min(child.endNs, top.cursorNs);
-    addPart(parts, top.node.index, endNs, top.cursorNs);
+    addPart(parts, { node: top.node.index, startNs: endNs, endNs: top.cursorNs });
     top.cursorNs = endNs;
-    open.push({ node: child, cursorNs: endNs, left: byEnd(nodes, child) });
+    open.push(stepInto(nodes, child, { startNs: top.floorNs, endNs }));
   }
   return parts.reverse();
+}
+
+function stepInto(nodes: readonly TraceNode[], node: TraceNode, within: Axis): Step {
+  const left = node.children
+    .flatMap((index) => nodes[index] ?? [])
+    .sort((a, b) => a.endNs - b.endNs || a.startNs - b.startNs);
+  return {
+    node,
+    floorNs: Math.max(node.startNs, within.startNs),
+    cursorNs: Math.min(node.endNs, within.endNs),
+    left,
+  };
+}
+
+function nextBefore({ left, cursorNs, floorNs }: Step): TraceNode | undefined {
+  for (let child = left.pop(); child !== undefined; child = left.pop()) {
+    if (child.startNs < cursorNs && child.endNs > floorNs) return child;
+  }
+  return undefined;
 }
 
 function longestRoot(nodes: readonly TraceNode[], axis: Axis): TraceNode | undefined {
@@ -258,28 +287,8 @@ function longestRoot(nodes: readonly TraceNode[], axis: Axis): TraceNode | undef
   return best !== undefined && lengthOf(best) > 0 ? best : undefined;
 }
 
-/** Children, last end last. */
-function byEnd(nodes: readonly TraceNode[], { children }: TraceNode): TraceNode[] {
-  return children
-    .flatMap((index) => nodes[index] ?? [])
-    .sort((a, b) => a.endNs - b.endNs || a.startNs - b.startNs);
-}
-
-function nextBefore(
-  nodes: readonly TraceNode[],
-  left: TraceNode[],
-  cursorNs: number,
-  axis: Axis,
-): TraceNode | undefined {
-  for (let child = left.pop(); child !== undefined; child = left.pop()) {
-    const isBefore = child.startNs < cursorNs && child.endNs > axis.startNs;
-    if (isBefore && nodes[child.index] !== undefined && child.endNs > child.startNs) return child;
-  }
-  return undefined;
-}
-
-function addPart(parts: CriticalPart[], node: number, startNs: number, endNs: number): void {
-  if (endNs > startNs) parts.push({ node, startNs, endNs });
+function addPart(parts: CriticalPart[], part: CriticalPart): void {
+  if (part.endNs > part.startNs) parts.push(part);
 }
 
 /** Rows from top to bottom with what is folded left out. */

@@ -43,10 +43,7 @@ export function TracesView(): JSX.Element {
     <>
       <h1 class="unseen">Traces</h1>
       <div class="row spread">
-        <SearchForm
-          key={route.value.query.toString()}
-          services={(services.value?.services ?? []).map(({ name }) => name)}
-        />
+        <SearchForm services={(services.value?.services ?? []).map(({ name }) => name)} />
         <button
           type="button"
           aria-pressed={isLive.value}
@@ -122,7 +119,17 @@ function TraceTable({ traces }: { traces: readonly FoundTrace[] }): JSX.Element 
   return (
     <div class="scroll">
       <table>
-        <Heads names={["Trace", "Started", "", "#Duration", "#Spans", "#Errors", "Services"]} />
+        <Heads
+          names={[
+            "Trace",
+            "Started",
+            "~Duration compared",
+            "#Duration",
+            "#Spans",
+            "#Errors",
+            "Services",
+          ]}
+        />
         <tbody>
           {traces.map((trace) => (
             <tr key={trace.traceId}>
