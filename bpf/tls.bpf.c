@@ -51,11 +51,20 @@ int tls_called(struct pt_regs *ctx)
 	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tls_thread *thread = thread_of_call(task, true);
+	struct tls_key key = { .tgid = task->tgid };
 
 	if (!thread)
 		return 0;
 	thread->kind = bpf_get_attach_cookie(ctx);
 	thread->object = ARGUMENT1(regs);
+	key.object = thread->object;
+	if (thread->kind & TLS_CALL_ENDS) {
+		thread->object = 0;
+		bpf_map_delete_elem(&tls_sessions, &key);
+		return 0;
+	}
+	if (thread->kind & TLS_CALL_BEGINS && !bpf_map_lookup_elem(&tls_sessions, &key))
+		tls_session_made(&key);
 	thread->buffer = ARGUMENT2(regs);
 	thread->count_at = ARGUMENT4(regs);
 	tls_meet_fresh(thread, task);

@@ -48,6 +48,8 @@ export const TLS_CALL_WRITES = 0x02;
 export const TLS_CALL_COUNTS = 0x04;
 export const TLS_CALL_SENDS_FILE = 0x08;
 export const TLS_CALL_LONG = 0x10;
+export const TLS_CALL_BEGINS = 0x20;
+export const TLS_CALL_ENDS = 0x40;
 export const TLS_IN_GO = 0x80000000;
 
 export const WIRE_HEADER_BYTES = 16;

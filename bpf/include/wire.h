@@ -36,7 +36,7 @@
 
 /* struct wire_data.lineage: what the process's runtime says of a send. */
 #define LINEAGE_NONE 0	    /* nothing is known of its runtime: trigger_ is the thread's */
-#define LINEAGE_UNKNOWN 1   /* its runtime was asked and names no request; no trigger */
+#define LINEAGE_UNKNOWN 1   /* its runtime was asked and names no request: as above */
 #define LINEAGE_GOROUTINE 2 /* trigger_ is the incoming request that the goroutine works for */
 #define LINEAGE_PYTHON 3    /* the same of the interpreter's context */
 
@@ -183,6 +183,8 @@ struct wire_runtime {
 #define TLS_CALL_COUNTS 0x04 /* the result is a success, the bytes are counted by reference */
 #define TLS_CALL_SENDS_FILE 0x08
 #define TLS_CALL_LONG 0x10 /* the result has 64 bits */
+#define TLS_CALL_BEGINS 0x20 /* a session that nobody knows begins here */
+#define TLS_CALL_ENDS 0x40
 
 /* In capture_counters.follows_tls: some of the processes are of Go. */
 #define TLS_IN_GO 0x80000000

@@ -9,6 +9,8 @@ export interface NginxOptions {
   readonly listen: readonly string[];
   /** `host:port` to pass everything to; without it nginx answers `ok` itself. */
   readonly upstream?: string;
+  /** The upstream speaks TLS. */
+  readonly upstreamTls?: boolean;
   /** A folder whose files nginx serves, by sendfile, in place of passing on. */
   readonly root?: string;
   /** Files of a certificate and its key: then it listens under TLS, with HTTP/2 where asked for. */
@@ -22,7 +24,8 @@ export function nginxConfig(options: NginxOptions): string {
   const { directory, listen, upstream, root, keepaliveConnections = 64 } = options;
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const keep = keepaliveConnections > 0 ? `keepalive ${keepaliveConnections};` : "";
-  const passing = `proxy_pass http://next; proxy_http_version 1.1; proxy_set_header Connection "";`;
+  const scheme = options.upstreamTls === true ? "https" : "http";
+  const passing = `proxy_pass ${scheme}://next; proxy_http_version 1.1; proxy_set_header Connection "";`;
   const answering = upstream === undefined ? 'return 200 "ok\\n";' : passing;
   const secure = options.tls === undefined ? "" : " ssl http2";
   const certificate =

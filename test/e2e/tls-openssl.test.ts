@@ -1,18 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clear text of OpenSSL's sessions: nginx, curl and Python, none of them told anything.
+// Clear text of OpenSSL's and GnuTLS's sessions: nginx, curl and wget, none of them told anything.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { prepareNginx } from "../apps/nginx.ts";
-import { startTestAgent } from "../support/agent.ts";
+import { startTestAgent, type TestAgent } from "../support/agent.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
+import type { FlatSpan } from "../support/otlp-json.ts";
 import { freePorts } from "../support/proc-net.ts";
-import { startProcess } from "../support/process.ts";
+import { type RunningProcess, startProcess } from "../support/process.ts";
 
+const NODE_APP = join(import.meta.dirname, "../apps/tls-session.mjs");
 const REQUESTS = 20;
+
+/** Until that many libraries are probed. */
+async function following(agent: TestAgent, libraries: number): Promise<void> {
+  await eventually(
+    async () => agent.process.output(),
+    (text) => (text.match(/TLS followed/g)?.length ?? 0) >= libraries,
+  );
+}
+
+interface Asking {
+  readonly agent: TestAgent;
+  readonly client: RunningProcess;
+  readonly port: number;
+  /** The pipe that the client reads what it is to ask for from, so that it is observed before. */
+  readonly orders: string;
+  readonly line: (url: string) => string;
+}
+
+/** Returns the paths that were asked for. */
+async function ask({ agent, client, port, orders, line }: Asking): Promise<readonly string[]> {
+  await following(agent, 3);
+  const paths = Array.from({ length: REQUESTS }, (_, index) => `/orders/${index}`);
+  const pipe = openSync(orders, "w");
+  for (const path of paths) writeSync(pipe, `${line(`https://127.0.0.1:${port}${path}`)}\n`);
+  closeSync(pipe);
+  assert.equal((await client.ended).code, 0);
+  return paths;
+}
+
+function assertLinked(spans: readonly FlatSpan[], paths: readonly string[], port: number): void {
+  const clients = spans.filter(({ kind }) => kind === "client");
+  const servers = spans.filter(({ kind }) => kind === "server");
+  const urlOf = (path: unknown): string => `https://127.0.0.1:${port}${path}`;
+  const urls = clients.map(({ attributes }) => attributes.get("url.full"));
+  assert.deepEqual(urls.sort(), paths.map(urlOf).sort());
+  assert.equal(servers.length, paths.length);
+  const asked = new Map(clients.map((span) => [span.spanId, span.attributes.get("url.full")]));
+  for (const { parentSpanId, attributes } of servers) {
+    assert.equal(attributes.get("url.scheme"), "https");
+    assert.equal(asked.get(parentSpanId), urlOf(attributes.get("url.path")));
+  }
+}
 
 for (const version of ["--http1.1", "--http2"]) {
   test(`nginx and curl ${version}: each request's two spans, linked`, async () => {
@@ -20,7 +64,6 @@ for (const version of ["--http1.1", "--http2"]) {
     const [port = 0] = await freePorts(1);
     const nginx = prepareNginx({ directory: tls.folder, listen: [`127.0.0.1:${port}`], tls });
     await using server = await startProcess({ ...nginx, readyPort: port });
-    // curl reads its configuration first, so that it is observed before it connects.
     const orders = join(tls.folder, "orders");
     execFileSync("mkfifo", [orders]);
     await using client = await startProcess({
@@ -30,30 +73,68 @@ for (const version of ["--http1.1", "--http2"]) {
     await using agent = await startTestAgent({
       targets: `[{pids: [${server.pid}], name: web}, {pids: [${client.pid}], name: curl}]`,
     });
-    await eventually(
-      async () => agent.process.output(),
-      (text) => (text.match(/TLS followed/g)?.length ?? 0) >= 3,
-    );
-    const pipe = openSync(orders, "w");
-    for (let index = 0; index < REQUESTS; index++) {
-      writeSync(pipe, `url = "https://127.0.0.1:${port}/orders/${index}"\n`);
-    }
-    closeSync(pipe);
-    assert.equal((await client.ended).code, 0);
-    const spans = await agent.spansWhen(2 * REQUESTS);
-    const clients = spans.filter(({ kind }) => kind === "client");
-    const servers = spans.filter(({ kind }) => kind === "server");
-    const paths = Array.from({ length: REQUESTS }, (_, index) => `/orders/${index}`).sort();
-    const urls = paths.map((path) => `https://127.0.0.1:${port}${path}`);
-    assert.deepEqual(clients.map(({ attributes }) => attributes.get("url.full")).sort(), urls);
-    assert.deepEqual(servers.map(({ attributes }) => attributes.get("url.path")).sort(), paths);
-    const asked = new Map(clients.map((span) => [span.spanId, span.attributes.get("url.full")]));
-    for (const { parentSpanId, attributes } of servers) {
-      assert.equal(attributes.get("url.scheme"), "https");
-      assert.equal(
-        asked.get(parentSpanId),
-        `https://127.0.0.1:${port}${attributes.get("url.path")}`,
-      );
-    }
+    const line = (url: string): string => `url = "${url}"`;
+    const paths = await ask({ agent, client, port, orders, line });
+    assertLinked(await agent.spansWhen(2 * REQUESTS), paths, port);
   });
 }
+
+test("GnuTLS, in wget: each request's two spans, linked", async () => {
+  using tls = makeCertificate();
+  const [port = 0] = await freePorts(1);
+  const nginx = prepareNginx({ directory: tls.folder, listen: [`127.0.0.1:${port}`], tls });
+  await using server = await startProcess({ ...nginx, readyPort: port });
+  const orders = join(tls.folder, "orders");
+  execFileSync("mkfifo", [orders]);
+  await using client = await startProcess({
+    command: "wget",
+    args: ["--no-check-certificate", "--quiet", "-O", "/dev/null", "-i", orders],
+  });
+  await using agent = await startTestAgent({
+    targets: `[{pids: [${server.pid}], name: web}, {pids: [${client.pid}], name: wget}]`,
+  });
+  const paths = await ask({ agent, client, port, orders, line: (url) => url });
+  assert.match(agent.process.output(), new RegExp(`"pid":${client.pid},.*"kind":"gnutls"`));
+  assertLinked(await agent.spansWhen(2 * REQUESTS), paths, port);
+});
+
+test("through nginx to Node, TLS on each way: one trace a request", async () => {
+  using tls = makeCertificate();
+  const [port = 0, upstreamPort = 0] = await freePorts(2);
+  await using upstream = await startProcess({
+    command: process.execPath,
+    args: [NODE_APP, "serve", String(upstreamPort), tls.certificate, tls.key],
+    readyPort: upstreamPort,
+  });
+  const nginx = prepareNginx({
+    ...{ directory: tls.folder, listen: [`127.0.0.1:${port}`], tls, upstreamTls: true },
+    upstream: `127.0.0.1:${upstreamPort}`,
+  });
+  await using server = await startProcess({ ...nginx, readyPort: port });
+  await using agent = await startTestAgent({
+    targets: `[{pids: [${server.pid}], name: web}, {pids: [${upstream.pid}], name: orders}]`,
+  });
+  await following(agent, 3);
+  await Promise.all(
+    Array.from({ length: REQUESTS }, async (_, index) => {
+      const url = `https://127.0.0.1:${port}/orders/${index}`;
+      const asking = await startProcess({ command: "curl", args: ["-sk", "-o", "/dev/null", url] });
+      assert.equal((await asking.ended).code, 0);
+    }),
+  );
+  const spans = await agent.spansWhen(3 * REQUESTS);
+  assert.equal(spans.length, 3 * REQUESTS);
+  const byId = new Map(spans.map((span) => [span.spanId, span]));
+  const handlers = spans.filter(({ kind, service }) => kind === "server" && service === "orders");
+  assert.equal(handlers.length, REQUESTS);
+  for (const handler of handlers) {
+    const call = byId.get(handler.parentSpanId);
+    const entry = byId.get(call?.parentSpanId ?? "");
+    assert.deepEqual([call?.kind, entry?.kind], ["client", "server"]);
+    const path = handler.attributes.get("url.path");
+    // nginx sends the name of its upstream block.
+    assert.equal(call?.attributes.get("url.full"), `https://next${path}`);
+    assert.equal(entry?.attributes.get("url.path"), path);
+    assert.deepEqual(new Set([handler, call, entry].map((span) => span?.traceId)).size, 1);
+  }
+});

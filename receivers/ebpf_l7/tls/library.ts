@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ElfFile } from "libbpf-ts";
 import {
+  TLS_CALL_BEGINS,
   TLS_CALL_COUNTS,
+  TLS_CALL_ENDS,
   TLS_CALL_LONG,
   TLS_CALL_READS,
   TLS_CALL_SENDS_FILE,
@@ -62,8 +64,10 @@ const GNUTLS: Signature = {
   needed: ["gnutls_record_send", "gnutls_record_recv"],
   calls: {
     gnutls_record_send: TLS_CALL_WRITES | TLS_CALL_LONG,
+    gnutls_record_send2: TLS_CALL_WRITES | TLS_CALL_LONG,
     gnutls_record_recv: TLS_CALL_READS | TLS_CALL_LONG,
-    gnutls_handshake: 0,
+    gnutls_handshake: TLS_CALL_BEGINS,
+    gnutls_deinit: TLS_CALL_ENDS,
   },
   makers: [],
 };
