@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, soak. Writes bench/results/NAME.json.
+// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, soak. Writes bench/results/NAME.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { benchCollector } from "./collector.ts";
 import { benchKernelTime } from "./kernel-time.ts";
 import { benchNginxOverhead } from "./nginx-overhead.ts";
 import { benchOverload } from "./overload.ts";
+import { benchPage } from "./page.ts";
 import { benchProtocols } from "./protocols.ts";
 import { benchSteadyRate } from "./steady-rate.ts";
 import { describeMachine } from "./support/machine.ts";
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = 
   kernel: (folder) => benchKernelTime(folder, { rate: 20_000, seconds: 6, rounds: 3 }),
   collector: (folder) => benchCollector(folder, { rounds: 3, seconds: 10 }),
   protocols: async () => benchProtocols(4),
+  page: () => benchPage(8),
   soak: (folder) => benchSteadyRate(folder, { rate: 20_000, warmUpSeconds: 10, seconds: 300 }),
 };
 
