@@ -104,7 +104,7 @@ static __always_inline void fill_trigger(struct wire_data *record, const struct 
 
 	if (state->peer_flags & CONNECTION_ACCEPTER)
 		return;
-	if (call->lineage > LINEAGE_NONE) {
+	if (call->lineage > LINEAGE_UNKNOWN) {
 		state->flags &= ~SOCKET_OPENED;
 		record->trigger_socket = call->origin_socket;
 		record->trigger_position = call->origin_position;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ATTR_PROCESS_RUNTIME_NAME } from "@opentelemetry/semantic-conventions/incubating";
-import { LINEAGE_NONE, LINEAGE_PYTHON } from "../../bpf/generated/wire.ts";
+import { LINEAGE_PYTHON, LINEAGE_UNKNOWN, WIRE_PROTOCOL_HTTP2 } from "../../bpf/generated/wire.ts";
 import type { ProcessSelection } from "../../src/model/process.ts";
 import type { Exchange, LossReason } from "../../src/model/protocol.ts";
 import {
@@ -128,7 +128,7 @@ export class ExchangeTracker implements ConnectionEvents {
       const startNs = peer.startOf(exchange.requestPosition - excessOf(connection));
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
-    if (cursor.lineage !== LINEAGE_NONE) this.#resolveLineage(link);
+    if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
     else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
     if (connection.pool?.mayQueue(connection, thread.process.open) === true) {
       link.flags |= KEY_POOL_BUSY;
@@ -253,7 +253,7 @@ export class ExchangeTracker implements ConnectionEvents {
     for (const [pid, one] of this.#processes) if (one.open === 0) this.#processes.delete(pid);
   }
 
-  /** The runtime was asked: the request that it names, or none. */
+  /** The request that the runtime names. */
   #resolveLineage(link: ExchangeLink): void {
     const { cursor, table } = this.#options;
     const source = cursor.triggerSocket === 0 ? undefined : table.get(cursor.triggerSocket);
@@ -268,8 +268,15 @@ export class ExchangeTracker implements ConnectionEvents {
    * tokio, pools), unless one request is all there is; nor in a loop that reads ahead.
    */
   #threadTells(thread: Thread): boolean {
+    if (this.#options.cursor.lineage === LINEAGE_UNKNOWN && !this.#hasReadStreams()) return false;
     if (thread.process.sharesWork && thread.process.open > 1) return false;
     return thread.open <= 1 || !READ_AHEAD.has(this.#runtime());
+  }
+
+  /** Was a call in HTTP/2 read last? Of its streams the runtime does not tell which. */
+  #hasReadStreams(): boolean {
+    const { cursor, table } = this.#options;
+    return table.get(cursor.triggerSocket)?.record.protocol === WIRE_PROTOCOL_HTTP2;
   }
 
   #runtime(): string {
