@@ -3,12 +3,8 @@ import type { Connection } from "./connection.ts";
 
 /** Pools remembered; further connections have none. */
 const POOLS_MAX = 65_536;
-/**
- * A pool at its limit has all connections busy nearly all of the time; one without a limit only
- * until it grows. Over which time the share is taken, and from which on it is a limit.
- */
-const SHARE_NS = 100e6;
-const FULL_SHARE_MIN = 0.1;
+/** So many calls found a pool full, and it did not grow: it has a limit. */
+const FULL_CALLS_MIN = 8;
 
 /** The connections of one process to one server, as far as they were seen to ask. */
 export class ConnectionPool {
@@ -18,11 +14,9 @@ export class ConnectionPool {
   #busy = 0;
   /** So many calls for each incoming request were seen in flight at once. */
   #fanOut = 1;
-  /** Share of the last time in which all connections were busy. */
-  #fullShare = 1;
-  #lastNs = 0;
-  /** The most connections that it had. */
+  /** The most connections that it had, and calls that found all of so many busy. */
   #peak = 0;
+  #fullCalls = 0;
 
   constructor(onEmpty: () => void) {
     this.#onEmpty = onEmpty;
@@ -34,7 +28,9 @@ export class ConnectionPool {
 
   join(): void {
     this.#connections++;
-    this.#peak = Math.max(this.#peak, this.#connections);
+    if (this.#connections <= this.#peak) return;
+    this.#peak = this.#connections;
+    this.#fullCalls = 0;
   }
 
   /** Has it been larger than `connections` at any time? Then that was not its limit. */
@@ -43,43 +39,29 @@ export class ConnectionPool {
   }
 
   leave(connection: Connection): void {
-    if (connection.isBusy) this.setBusy(connection, false, this.#lastNs);
+    this.setBusy(connection, false);
     this.#connections--;
     if (this.#connections === 0) this.#onEmpty();
   }
 
-  /** `nowNs`: the clock of the records. */
-  setBusy(connection: Connection, isBusy: boolean, nowNs: number): void {
+  setBusy(connection: Connection, isBusy: boolean): void {
     if (connection.isBusy === isBusy) return;
-    this.#pass(nowNs);
     connection.isBusy = isBusy;
     this.#busy += isBusy ? 1 : -1;
   }
 
-  /** A call is about to be counted; `requests` incoming ones are open in the process. */
-  observe(requests: number): void {
-    if (requests > 0) this.#fanOut = Math.max(this.#fanOut, Math.ceil(this.#busy / requests));
-  }
-
-  #pass(nowNs: number): void {
-    const share = Math.min(1, Math.max(0, nowNs - this.#lastNs) / SHARE_NS);
-    if (this.#lastNs !== 0) {
-      this.#fullShare += ((this.#busy >= this.#connections ? 1 : 0) - this.#fullShare) * share;
-    }
-    this.#lastNs = Math.max(this.#lastNs, nowNs);
-  }
-
   /**
-   * May a call have waited for the connection that it is written on? All others are busy, and they
-   * are fewer than the calls that the open requests may want at once.
+   * May the call that `connection` now carries have waited for it? All others are busy, and they
+   * are fewer than the `requests` that are open in the process, or than what these may call at once.
+   * To be asked once for each call, before it is counted.
    */
   mayQueue(connection: Connection, requests: number): boolean {
-    const isTooSmall = requests * this.#fanOut > this.#connections;
-    return isTooSmall && this.#fullShare >= FULL_SHARE_MIN && this.#isFull(connection);
-  }
-
-  #isFull(connection: Connection): boolean {
-    return this.#busy - (connection.isBusy ? 1 : 0) >= this.#connections - 1;
+    if (requests > 0) this.#fanOut = Math.max(this.#fanOut, Math.ceil(this.#busy / requests));
+    const othersBusy = this.#busy - (connection.isBusy ? 1 : 0);
+    if (othersBusy < this.#connections - 1) return false;
+    this.#fullCalls++;
+    if (requests > this.#connections) return true;
+    return this.#fullCalls >= FULL_CALLS_MIN && requests * this.#fanOut > this.#connections;
   }
 }
 

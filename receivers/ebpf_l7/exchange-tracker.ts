@@ -121,7 +121,6 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     link.openServerRequests = thread.open;
     connection.pool ??= this.#pools.of(connection);
-    connection.pool?.observe(thread.process.open);
     // A send is reported when the call returns: the other end may have read it before that.
     const { peer } = connection;
     if (peer !== undefined) {
@@ -134,7 +133,7 @@ export class ExchangeTracker implements ConnectionEvents {
       link.flags |= KEY_POOL_BUSY;
       link.poolConnections = connection.pool.connections;
     }
-    connection.pool?.setBusy(connection, true, cursor.timeNs);
+    connection.pool?.setBusy(connection, true);
   }
 
   #nameDatagram(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
@@ -146,7 +145,7 @@ export class ExchangeTracker implements ConnectionEvents {
 
   end(connection: Connection, exchange: Exchange): void {
     const link = this.#close(exchange);
-    if (connection.open.length === 0) this.#rest(connection);
+    if (connection.open.length === 0) connection.pool?.setBusy(connection, false);
     const { requestTid, responseTid } = exchange;
     if (link?.thread !== undefined && responseTid !== 0 && responseTid !== requestTid) {
       link.thread.process.sharesWork = true;
@@ -181,7 +180,7 @@ export class ExchangeTracker implements ConnectionEvents {
 
   abandon(connection: Connection, exchange: Exchange, reason: LossReason): void {
     this.#drop(exchange);
-    if (connection.open.length === 0) this.#rest(connection);
+    if (connection.open.length === 0) connection.pool?.setBusy(connection, false);
     this.#options.account.abandoned(reason, 1);
   }
 
@@ -195,13 +194,9 @@ export class ExchangeTracker implements ConnectionEvents {
     for (const exchange of open) this.#drop(exchange);
     if (open.length > 0) this.#options.account.abandoned(reason, open.length);
     open.length = 0;
-    this.#rest(connection);
+    connection.pool?.setBusy(connection, false);
     connection.parser = undefined;
     connection.detecting = undefined;
-  }
-
-  #rest(connection: Connection): void {
-    connection.pool?.setBusy(connection, false, this.#options.cursor.timeNs);
   }
 
   #drop(exchange: Exchange): void {
