@@ -8,7 +8,8 @@ import {
   type SpanView,
   textIn,
 } from "../../src/pdata/span-view.ts";
-import { FieldReader, readFixed32, WIRE_BYTES, WIRE_FIXED64 } from "../../src/pdata/wire.ts";
+import { FieldReader, WIRE_BYTES, WIRE_FIXED64 } from "../../src/pdata/wire.ts";
+import { microsecondsAt } from "../../src/store/epoch-time.ts";
 import { KINDS } from "./parameters.ts";
 import { serviceOf } from "./span-row.ts";
 
@@ -30,7 +31,7 @@ export class JaegerTrace {
   readonly #processes = new Map<string, { readonly id: string; readonly process: object }>();
 
   constructor(traceId: string) {
-    this.#traceId = traceId;
+    this.#traceId = shownId(traceId);
   }
 
   get spans(): number {
@@ -43,7 +44,7 @@ export class JaegerTrace {
       spanID: span.spanId,
       operationName: cut(span.name),
       references: this.#references(span),
-      startTime: Math.floor(span.startTimeNs / 1000),
+      startTime: microsecondsAt(span.bytes, span.startTimeAt),
       duration: Math.floor(span.durationNs / 1000),
       tags: spanTags(span, context),
       logs: messagesIn(span, 11).slice(0, LOGS_MAX).map(logOf),
@@ -65,7 +66,7 @@ export class JaegerTrace {
       .slice(0, LOGS_MAX)
       .map((link) => ({
         refType: "FOLLOWS_FROM",
-        traceID: hexIn(link, 1),
+        traceID: shownId(hexIn(link, 1)),
         spanID: hexIn(link, 2),
       }));
     if (parentSpanId === "") return links;
@@ -84,6 +85,11 @@ export class JaegerTrace {
     this.#processes.set(key, { id, process });
     return id;
   }
+}
+
+/** Jaeger shows a trace id of 64 bits as one. */
+function shownId(traceId: string): string {
+  return traceId.startsWith("0".repeat(16)) ? traceId.slice(16) : traceId;
 }
 
 function spanTags(span: SpanView, { scope }: SpanContext): readonly Tag[] {
@@ -146,8 +152,7 @@ function timeUs(event: MessageView): number {
   const reader = new FieldReader().reset(event.bytes, event.start, event.end);
   while (reader.next()) {
     if (reader.field !== 1 || reader.wireType !== WIRE_FIXED64) continue;
-    const { bytes, start } = reader;
-    return Math.floor((readFixed32(bytes, start + 4) * 2 ** 32 + readFixed32(bytes, start)) / 1000);
+    return microsecondsAt(reader.bytes, reader.start);
   }
   return 0;
 }

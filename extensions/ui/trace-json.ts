@@ -9,6 +9,7 @@ import {
   textIn,
 } from "../../src/pdata/span-view.ts";
 import { FieldReader, readFixed32, WIRE_BYTES, WIRE_FIXED64 } from "../../src/pdata/wire.ts";
+import { microsecondsOf } from "../../src/store/epoch-time.ts";
 import { KINDS, STATUSES } from "./parameters.ts";
 
 const TWO_32 = 2 ** 32;
@@ -193,7 +194,7 @@ export function nsBetween(from: Time, to: Time): number {
 
 /** Microseconds since the epoch. */
 export function microseconds({ low, high }: Time): number {
-  return Math.floor((high * TWO_32 + low) / 1000);
+  return microsecondsOf(low, high);
 }
 
 function timeAt(bytes: Uint8Array, at: number): Time {

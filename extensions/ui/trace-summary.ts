@@ -17,7 +17,9 @@ export async function summarizeTrace(
   const services = new Map<string, number>();
   let root: ReturnType<typeof spanRow> | undefined;
   let first: ReturnType<typeof spanRow> | undefined;
+  /** From `baseUs`: epoch nanoseconds are too large to be exact. */
   let endNs = 0;
+  let baseUs = 0;
   let errors = 0;
   let spans = 0;
   await visitTrace(store, { traceId, clock }, (span, context) => {
@@ -30,7 +32,8 @@ export async function summarizeTrace(
     if (first === undefined || row.startUs < first.startUs) first = row;
     const isRoot = row.parentSpanId === "";
     if (isRoot && (root === undefined || row.startUs < root.startUs)) root = row;
-    endNs = Math.max(endNs, row.startUs * 1000 + row.durationNs);
+    if (spans === 1) baseUs = row.startUs;
+    endNs = Math.max(endNs, (row.startUs - baseUs) * 1000 + row.durationNs);
     return true;
   });
   if (first === undefined) return undefined;
@@ -41,8 +44,7 @@ export async function summarizeTrace(
     rootService: top.service,
     rootName: top.name,
     startUs,
-    // A trace of one span has that span's duration, exactly.
-    durationNs: spans === 1 ? first.durationNs : Math.max(endNs - startUs * 1000, top.durationNs),
+    durationNs: endNs - (startUs - baseUs) * 1000,
     spans,
     errors,
     services: [...services]

@@ -6,8 +6,8 @@ import {
   type SpanContext,
   type SpanView,
 } from "../pdata/span-view.ts";
-import { readFixed32 } from "../pdata/wire.ts";
 import { BLOCK_SPANS_MAX, type Columns, traceHashOf } from "./columns.ts";
+import { microsecondsAt } from "./epoch-time.ts";
 import { NAME_OTHER, type NameTable } from "./name-table.ts";
 import { serviceNameIn } from "./resource-name.ts";
 
@@ -92,8 +92,7 @@ export class BlockBuilder {
     );
     columns.flags[row] = (span.kind & 7) | ((span.statusCode & 3) << 3);
     if (span.startTimeAt >= 0) {
-      const high = readFixed32(bytes, span.startTimeAt + 4);
-      const startUs = Math.floor((high * TWO_32 + readFixed32(bytes, span.startTimeAt)) / 1000);
+      const startUs = microsecondsAt(bytes, span.startTimeAt);
       columns.startHigh[row] = startUs / TWO_32;
       columns.startLow[row] = startUs % TWO_32;
     }

@@ -14,6 +14,7 @@ import {
   statusOf,
   type ValueColumns,
 } from "./columns.ts";
+import { microsecondsAt } from "./epoch-time.ts";
 import { NAME_OTHER } from "./name-table.ts";
 import type { QueryClock } from "./query-clock.ts";
 import { serviceNameIn } from "./resource-name.ts";
@@ -244,7 +245,7 @@ export function foundSpan(span: SpanView, service: string): FoundSpan {
     name: span.name,
     kind: span.kind,
     status: span.statusCode,
-    startUs: Math.floor(span.startTimeNs / 1000),
+    startUs: microsecondsAt(span.bytes, span.startTimeAt),
     durationNs: span.durationNs,
   };
 }

@@ -57,6 +57,9 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
+/** A store's directory has one writer. */
+let stores = 0;
+
 /** The smallest body of each component that needs one, sending to `toPort`. */
 function bodyOf(factory: Factory, toPort: number): string {
   switch (factory.type) {
@@ -80,6 +83,10 @@ function bodyOf(factory: Factory, toPort: number): string {
       return "{token: t}";
     case "file_storage":
       return `{directory: ${join(folder, "storage")}}`;
+    case "store":
+      return `{directory: ${join(folder, `store-${++stores}`)}}`;
+    case "ui":
+      return `{directory: ${join(folder, "store-1")}, endpoint: "127.0.0.1:0"}`;
     case "health_check":
       return `{endpoint: "127.0.0.1:${toPort}"}`;
     case "attributes":
