@@ -16,6 +16,8 @@ export interface AccountGauges {
   readonly exchangesOpen: () => number;
   readonly oldestRecordAgeSeconds: () => number;
   readonly shedPerMille: () => number;
+  /** Processes whose TLS libraries are watched, and the places of all of them. */
+  readonly tls?: { readonly processes: number; readonly probes: number } | undefined;
 }
 
 /** The receiver's own counts. The sums that must hold are in this folder's README. */
@@ -153,6 +155,10 @@ export class Account {
       "Share of connections that are not captured because of overload.",
       () => gauges.shedPerMille() / 1000,
     );
+    const { tls } = gauges;
+    if (tls === undefined) return;
+    this.#gauge("tls_processes", "{process}", "Processes whose TLS is read.", () => tls.processes);
+    this.#gauge("tls_probes", "{probe}", "Breakpoints in TLS libraries.", () => tls.probes);
   }
 
   close(): void {

@@ -358,6 +358,7 @@ class Running {
       exchangesOpen: () => this.#tracker.openCount,
       oldestRecordAgeSeconds: () => this.#oldestAgeMs / 1000,
       shedPerMille: () => this.#shed.perMille,
+      tls: this.#tls,
     });
   }
 

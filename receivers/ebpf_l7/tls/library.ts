@@ -80,7 +80,7 @@ export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsL
   try {
     for (const signature of SIGNATURES) {
       if (!kinds.has(signature.kind)) continue;
-      if (signature.needed.some((name) => offsetOf(file, name) === undefined)) continue;
+      if (signature.needed.some((name) => file.functionsNamed(name).length === 0)) continue;
       return libraryOf(file, signature);
     }
     return kinds.has("go") ? findGoLibrary(file) : undefined;
@@ -90,8 +90,9 @@ export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsL
 }
 
 function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrary {
+  const offsets = offsetsOf(file, new Set([...Object.keys(calls), ...makers]));
   const at = (program: string, name: string, call: number): readonly TlsProbe[] => {
-    const offset = offsetOf(file, name);
+    const offset = offsets.get(name);
     return offset === undefined ? [] : [{ program, offset, call }];
   };
   const functions = Object.entries(calls);
@@ -105,9 +106,14 @@ function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrar
   };
 }
 
-function offsetOf(file: ElfFile, name: string): number | undefined {
-  for (const symbol of file.functionsNamed(name)) {
-    if (!symbol.isIndirect) return file.fileOffset(symbol.address);
+/** In one pass: symbol tables of programs are large. */
+function offsetsOf(file: ElfFile, names: ReadonlySet<string>): ReadonlyMap<string, number> {
+  const offsets = new Map<string, number>();
+  for (const { name, address, isIndirect } of file.functions()) {
+    if (!names.has(name) || isIndirect) continue;
+    const offset = file.fileOffset(address);
+    if (offset !== undefined) offsets.set(name, offset);
+    if (offsets.size === names.size) break;
   }
-  return undefined;
+  return offsets;
 }
