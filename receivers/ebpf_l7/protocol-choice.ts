@@ -6,6 +6,7 @@ import {
   WIRE_PROTOCOL_UNDETERMINED,
 } from "../../bpf/generated/wire.ts";
 import type { ConnectionParser, ParserOptions, Protocol } from "../../src/model/protocol.ts";
+import { withCustomProtocols } from "../../src/protocols/custom/protocol.ts";
 import { createDetectingParser, type DetectingParser } from "../../src/protocols/detection.ts";
 import { detectTls } from "../../src/protocols/tls-bytes.ts";
 import type { Account } from "./account.ts";
@@ -48,11 +49,13 @@ const ANNOUNCE_EVERY = 10;
  */
 export class ProtocolChoice {
   readonly #options: ProtocolChoiceOptions;
+  readonly #protocols: readonly Protocol[];
   #isMindChanged = false;
   #sinceAnnounced: number = ANNOUNCE_EVERY;
 
   constructor(options: ProtocolChoiceOptions) {
     this.#options = options;
+    this.#protocols = withCustomProtocols(options.rules.custom, options.protocols);
   }
 
   /** Leaves a connection undecided (`needsLook`) unless it is sure from the start. */
@@ -75,7 +78,7 @@ export class ProtocolChoice {
         transport: connection.record.isDatagram ? "udp" : "tcp",
         only: fixed === NONE ? undefined : fixed,
         forbidden: [...rules.disabled, ...misjudged],
-        protocols: this.#options.protocols,
+        protocols: this.#protocols,
       },
       new CallKeeper(connection, cursor),
     );

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { PORT_ASK, PORT_DATAGRAMS, PORT_IGNORED } from "../../bpf/generated/wire.ts";
+import { customProtocols } from "../../src/config/custom-protocols.ts";
+import type { CustomProtocol } from "../../src/model/custom-protocol.ts";
 import type { Protocol } from "../../src/model/protocol.ts";
+import { customProtocolOf } from "../../src/protocols/custom/protocol.ts";
 import { PROTOCOLS } from "../../src/protocols/registry.ts";
 
 /** In place of a protocol's name: connections from and to the port are not looked at. */
@@ -14,6 +17,8 @@ export interface ProtocolRules {
   readonly disabled: readonly string[];
   /** By port number: the name of a protocol, or `none`. */
   readonly ports: Readonly<Record<string, string>>;
+  /** Protocols that the user describes. */
+  readonly custom: readonly CustomProtocol[];
 }
 
 const NAMES = PROTOCOLS.map(({ name }) => name);
@@ -47,15 +52,18 @@ export const protocolRules: z.ZodType<ProtocolRules, unknown> = z.strictObject({
     })
     .default({})
     .describe("What is spoken on a port, on either side: a protocol, or `none` to ignore it."),
+  custom: customProtocols([...NAMES, NONE]),
 });
 
 /** The protocol that the user fixed for one of these ports; the local one is asked first. */
 export function fixedProtocol(
-  { ports }: ProtocolRules,
+  { ports, custom }: ProtocolRules,
   localPort: number,
   remotePort: number,
 ): string | undefined {
-  return ports[localPort] ?? ports[remotePort];
+  const said = ports[localPort] ?? ports[remotePort];
+  if (said !== undefined || custom.length === 0) return said;
+  return customProtocolOf(custom, localPort) ?? customProtocolOf(custom, remotePort);
 }
 
 /** The wire numbers of what the kernel knows and nobody follows, as a mask. */
@@ -72,7 +80,7 @@ export function disabledInKernel(
 
 /** PORT_ bits by port, for the kernel. Datagrams: the ports of protocols that are spoken in them. */
 export function portRules(
-  { disabled, ports }: ProtocolRules,
+  { disabled, ports, custom }: ProtocolRules,
   protocols: readonly Protocol[],
 ): ReadonlyMap<number, number> {
   const rules = new Map<number, number>();
@@ -82,6 +90,7 @@ export function portRules(
     spoken.set(protocol.name, protocol);
     for (const port of protocol.ports ?? []) rules.set(port, PORT_DATAGRAMS);
   }
+  for (const port of custom.flatMap((described) => described.ports)) rules.set(port, PORT_ASK);
   for (const [port, name] of Object.entries(ports)) {
     const inDatagrams = spoken.has(name) ? PORT_DATAGRAMS : 0;
     rules.set(Number(port), name === NONE ? PORT_IGNORED : PORT_ASK | inDatagrams);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { customProtocols } from "../../src/config/custom-protocols.ts";
 import { byteSize, duration } from "../../src/config/types.ts";
+import type { CustomProtocol } from "../../src/model/custom-protocol.ts";
 import { PROTOCOLS } from "../../src/protocols/registry.ts";
 
 const KIB = 1024;
@@ -15,6 +17,7 @@ export interface PcapConfig {
   readonly protocols: {
     readonly ports: Readonly<Record<string, string>>;
     readonly disabled: readonly string[];
+    readonly custom: readonly CustomProtocol[];
   };
   readonly reorder_wait: number;
   readonly reassembly_bytes_max: number;
@@ -77,8 +80,9 @@ const shape = z.strictObject({
         .default({})
         .describe("What is spoken on a port: a protocol, or `none` to ignore it."),
       disabled: z.array(protocolName()).default([]).describe("Protocols that are never detected."),
+      custom: customProtocols([...NAMES, NONE]),
     })
-    .default({ ports: {}, disabled: [] })
+    .default({ ports: {}, disabled: [], custom: [] })
     .describe("Protocols by port, and those that are not wanted."),
   reorder_wait: duration({ minMs: 0, maxMs: 60_000 })
     .default(200)

@@ -5,6 +5,7 @@ import { messageOf } from "../../src/component/errors.ts";
 import type { Batch, Signal } from "../../src/model/batch.ts";
 import type { ParserOptions } from "../../src/model/protocol.ts";
 import { DemandGate } from "../../src/pipeline/demand-gate.ts";
+import { withCustomProtocols } from "../../src/protocols/custom/protocol.ts";
 import { DurationMetrics } from "../../src/spans/duration-metrics.ts";
 import { EpochClock } from "../../src/spans/epoch-clock.ts";
 import { ResourceBatcher } from "../../src/spans/resource-batcher.ts";
@@ -104,7 +105,11 @@ class Reading {
     this.#account = new Account(telemetry, settings.id);
     this.#output = this.#createOutput();
     const services = new Services(config.services);
-    const rules = Object.entries(config.protocols.ports);
+    const { custom } = config.protocols;
+    const described = custom.flatMap(({ name, ports }) =>
+      ports.map((port) => [`${port}`, name] as const),
+    );
+    const rules = [...described, ...Object.entries(config.protocols.ports)];
     const ignored = rules.filter(([, name]) => name === NONE).map(([port]) => Number(port));
     const portProtocols = new Map(rules.map(([port, name]) => [Number(port), name]));
     const context: ConnectionContext = {
@@ -122,6 +127,7 @@ class Reading {
       counts: this.#counts,
       protocolOf: (server, client) => portProtocols.get(server) ?? portProtocols.get(client),
       disabledProtocols: config.protocols.disabled,
+      protocols: withCustomProtocols(custom),
     };
     this.#dissector = new Dissector({
       account: this.#account,

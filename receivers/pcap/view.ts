@@ -49,7 +49,7 @@ export interface ViewFacts {
   /** Sequence numbers of the first byte that either end sends. */
   readonly localStart: number;
   readonly remoteStart: number;
-  readonly endpoint: Pick<DetectionEndpoint, "transport" | "only" | "forbidden">;
+  readonly endpoint: Pick<DetectionEndpoint, "transport" | "only" | "forbidden" | "protocols">;
 }
 
 /** Why a view's connection is over. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Role } from "../../src/model/protocol.ts";
+import type { Protocol, Role } from "../../src/model/protocol.ts";
 import { addressText } from "./endpoints.ts";
 import type { Flow } from "./flow-table.ts";
 import { ADDRESS_WORDS, TCP } from "./segment.ts";
@@ -14,6 +14,8 @@ export interface ViewsContext extends ViewContext {
   /** The protocol that the user fixed for one of the ports; the server's is asked first. */
   protocolOf(serverPort: number, clientPort: number): string | undefined;
   readonly disabledProtocols: readonly string[];
+  /** All that are detected. */
+  readonly protocols: readonly Protocol[];
 }
 
 export interface Start {
@@ -98,6 +100,7 @@ export class Views {
       transport: this.#flow.protocol === TCP ? "tcp" : "udp",
       only: context.protocolOf(this.#flow.ports[server], this.#flow.ports[client]),
       forbidden: context.disabledProtocols,
+      protocols: context.protocols,
     };
     return context.perspectives.map((role) => {
       const facts = factsOf(this.#flow, role === "server" ? server : client, starts);

@@ -2,6 +2,7 @@
 import type { Protocol } from "../model/protocol.ts";
 import { BRPC } from "./brpc/protocol.ts";
 import { u8, u16, u32 } from "./calls-testing.ts";
+import { createCustomProtocol } from "./custom/protocol.ts";
 import { DNS } from "./dns/protocol.ts";
 import { DUBBO } from "./dubbo/protocol.ts";
 import { FASTCGI } from "./fastcgi/protocol.ts";
@@ -235,7 +236,36 @@ function fcgi(type: number, id: number, content: string): string {
   return `\x01${u8(type)}${u16(id + 1)}${u16(content.length)}\0\0${content}`;
 }
 
+/** A described protocol; methods and statuses of the number. */
+const custom = {
+  ...SHARED,
+  ...NUMBERS,
+  protocol: createCustomProtocol({
+    name: "described",
+    ports: [],
+    magic: "53485700",
+    byte_order: "little",
+    length: { offset: 4, bytes: 4, adds: 12 },
+    id: { offset: 8, bytes: 2 },
+    kind: { offset: 10, bytes: 1, mask: 0, request: [1], response: [2], one_way: [] },
+    method: { offset: 11, bytes: 1, text: true, names: {} },
+    status: { offset: 11, bytes: 1, success: [], names: {} },
+  }),
+  ids: 4,
+  request: (id: number, number: number, padding: number): string => {
+    const method = `m${number}`;
+    return described(id, `\x01${u8(method.length)}${method}${bait(padding)}`);
+  },
+  response: (id: number, number: number, padding: number): string =>
+    described(id, `\x02${u8(number)}${bait(padding)}`),
+};
+
+/** The length lacks the head and two bytes of the body. */
+function described(id: number, body: string): string {
+  return `SHW\0${u8(body.length - 2)}\0\0\0${u8(id)}\0${body}`;
+}
+
 export const CALL_WRITERS: readonly CallWriter[] = [
   ...[dns, dubbo, thrift, brpc, sofarpc],
-  ...[ldap, zookeeper, fastcgi],
+  ...[ldap, zookeeper, fastcgi, custom],
 ];
