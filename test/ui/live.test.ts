@@ -1,72 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page of a live agent that watches the demo of `npm start`: every view shows what really is.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
-import { type DemoChain, startChain } from "../../demo/chain.ts";
-import { startTraffic, type Traffic } from "../../demo/traffic.ts";
-import { freePorts } from "../support/proc-net.ts";
-import { type RunningProcess, startProcess } from "../support/process.ts";
 import { assertNoProblems, openTab, startBrowser, type Tab } from "./browser.ts";
+import { type LiveDemo, startLiveDemo } from "./live-demo.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
 const SERVICES = ["nginx", "orders", "prices", "stock"] as const;
 /** A trace is stored when it is complete, and the views ask again every few seconds. */
 const STORED_MS = 60_000;
 
-interface Demo {
-  readonly chain: DemoChain;
-  readonly traffic: Traffic;
-  readonly agent: RunningProcess;
-  readonly folder: string;
-  readonly url: string;
-}
-
-let demo: Demo;
+let demo: LiveDemo;
 let browser: Browser;
 
-async function startDemo(): Promise<Demo> {
-  const folder = mkdtempSync(join(tmpdir(), "backstitch-page-"));
-  const [port = 0, grpc = 0, http = 0, metrics = 0] = await freePorts(4);
-  const chain = await startChain(() => undefined);
-  const directory = join(folder, "store");
-  const settings = [
-    `extensions::ui::endpoint=127.0.0.1:${port}`,
-    `extensions::ui::directory=${directory}`,
-    `exporters::store::directory=${directory}`,
-    "service::extensions=[discovery, ui]",
-    "service::pipelines::traces::exporters=[store]",
-    `receivers::otlp::protocols::grpc::endpoint=127.0.0.1:${grpc}`,
-    `receivers::otlp::protocols::http::endpoint=127.0.0.1:${http}`,
-    `service::telemetry::metrics::readers=[{pull: {exporter: {prometheus: {host: 127.0.0.1, port: ${metrics}}}}}]`,
-  ];
-  const agent = await startProcess({
-    command: join(ROOT, "bin/backstitch"),
-    args: [
-      ...["--config", join(ROOT, "config.example.yaml")],
-      ...settings.flatMap((setting) => ["--set", setting]),
-    ],
-    env: { BACKSTITCH_PORTS: chain.ports },
-    readyOutput: /Everything is ready/,
-  });
-  const traffic = startTraffic(chain.services[0]?.port ?? 0);
-  return { chain, traffic, agent, folder, url: `http://127.0.0.1:${port}/` };
-}
-
 before(async () => {
-  demo = await startDemo();
+  demo = await startLiveDemo();
   browser = await startBrowser();
 });
 after(async () => {
   await browser?.close();
-  if (demo === undefined) return;
-  demo.traffic.stop();
-  await demo.agent.stop();
-  await demo.chain.stop();
-  rmSync(demo.folder, { recursive: true, force: true });
+  await demo?.stop();
 });
 
 async function opened(hash: string, work: (tab: Tab) => Promise<void>): Promise<void> {

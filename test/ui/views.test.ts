@@ -2,15 +2,13 @@
 // Every view against answers that are known: what is drawn, by mouse and by keyboard, in light and
 // dark, and what axe-core says of it.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
+import axe from "axe-core";
 import type { Browser } from "playwright-core";
 import { assertNoProblems, openTab, startBrowser, type Tab } from "./browser.ts";
 import { type FakeApi, startFakeApi } from "./fake-api.ts";
 import { demoScenario, TRACE_ID } from "./scenarios.ts";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const VIEWS = [
   ["overview", "#/?service=nginx"],
   ["map", "#/map"],
@@ -60,7 +58,7 @@ for (const dark of [false, true]) {
         async ({ page, shot }) => {
           await page.waitForSelector("main .sheet");
           // The policy of the page refuses added scripts; evaluation by the debugger is not one.
-          await page.evaluate(AXE);
+          await page.evaluate(axe.source);
           const run = await page.evaluate<AxeRun>("axe.run()");
           const found = run.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
           assert.deepEqual(found, [], name);

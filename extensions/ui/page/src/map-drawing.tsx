@@ -8,7 +8,7 @@ import { type Layout, layoutGraph, type Point } from "./graph-layout.ts";
 
 const NODE_WIDTH = 150;
 const NODE_HEIGHT = 40;
-const COLUMN_WIDTH = 340;
+const COLUMN_WIDTH = 310;
 const ROW_HEIGHT = 64;
 /** With more edges only those of the chosen node say what they carry. */
 const LABELS_MAX = 60;
@@ -231,9 +231,9 @@ function Edge(props: {
             {shown(edge.protocol, 20)}
             {nat}
           </tspan>
+          {share > 0 ? <tspan class="bad"> {formatShare(share)}</tspan> : null}
           <tspan x={label.x} dy="14" class="small">
             {formatRate(edge.rate)} · {formatNs(edge.p95Ns)}
-            {share > 0 ? ` · ${formatShare(share)} errors` : ""}
           </tspan>
         </text>
       ) : null}
@@ -243,9 +243,10 @@ function Edge(props: {
 
 /** The second line of a node. */
 function factsOf({ kind, system, requests, p95Ns }: MapNode, share: number): string {
-  const what = kind === "outside" ? "not watched" : kind === "service" ? "" : shown(system, 14);
+  if (kind === "outside") return "not watched";
+  const what = kind === "service" ? "" : shown(system, 14);
   const speed = requests === 0 ? "no requests seen" : `p95 ${formatNs(p95Ns)}`;
-  const errors = share > 0 && kind !== "outside" ? formatShare(share) : "";
+  const errors = share > 0 ? formatShare(share) : "";
   return [what, speed, errors].filter((part) => part !== "").join(" · ");
 }
 

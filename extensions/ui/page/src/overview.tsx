@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { apiUrl, useApi } from "./api.ts";
 import type { Operations, Processes, Service, Services, Status } from "./api-types.ts";
 import { formatBytes, formatCount, formatNs, formatRate, plural, shown } from "./format.ts";
-import { Errors, Heads, Sheet, Spark, Waiting } from "./parts.tsx";
+import { Errors, Heads, ProcessName, Sheet, Spark, Waiting } from "./parts.tsx";
 import { reasonText } from "./reasons.ts";
 import { change, href, periodKey, periodParameters, route } from "./route.ts";
 
@@ -190,7 +190,9 @@ function Watching(): JSX.Element {
           <tbody>
             {watched.slice(0, PROCESSES_SHOWN_MAX).map((one) => (
               <tr key={one.pid}>
-                <th scope="row">{shown(one.name, 60)}</th>
+                <th scope="row">
+                  <ProcessName name={one.name} exe={one.exe} />
+                </th>
                 <td class="number">{one.pid}</td>
                 <td>{one.ports.join(", ")}</td>
                 <td>{shown(one.service, 80)}</td>
@@ -216,7 +218,9 @@ function Watching(): JSX.Element {
             ))}
             {others.slice(0, PROCESSES_SHOWN_MAX).map((one) => (
               <tr key={one.pid}>
-                <th scope="row">{shown(one.name, 60)}</th>
+                <th scope="row">
+                  <ProcessName name={one.name} exe={one.exe} />
+                </th>
                 <td class="number">{one.pid}</td>
                 <td class="wrap">{reasonText(one.reason)}</td>
               </tr>

@@ -2,7 +2,7 @@
 // Small parts that several views draw.
 import type { ComponentChildren, JSX } from "preact";
 import type { Answer } from "./api.ts";
-import { formatShare } from "./format.ts";
+import { formatShare, shown } from "./format.ts";
 
 /** An answer's error, or that there is none yet; nothing when there is something to show. */
 export function Waiting({ answer }: { answer: Answer<unknown> }): JSX.Element | null {
@@ -136,5 +136,16 @@ export function CopyButton({
     <button type="button" onClick={(event) => void copy(event.currentTarget)}>
       {label}
     </button>
+  );
+}
+
+/** A process by its name, and by its program's file where that says more (Node: `MainThread`). */
+export function ProcessName({ name, exe }: { name: string; exe: string }): JSX.Element {
+  const file = exe.slice(exe.lastIndexOf("/") + 1);
+  return (
+    <span title={shown(exe, 300)}>
+      {shown(name, 60)}
+      {file === "" || file === name ? null : <span class="quiet"> {shown(file, 60)}</span>}
+    </span>
   );
 }

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { apiUrl, useApi } from "./api.ts";
 import type { FoundProcess, Processes } from "./api-types.ts";
 import { shown } from "./format.ts";
-import { CopyButton, Heads, Sheet, Waiting } from "./parts.tsx";
+import { CopyButton, Heads, ProcessName, Sheet, Waiting } from "./parts.tsx";
 import { reasonText } from "./reasons.ts";
 import { targetsYaml } from "./targets-yaml.ts";
 
@@ -92,8 +92,8 @@ function Row(props: {
           onChange={() => toggle(one.pid)}
         />
       </td>
-      <th scope="row" title={shown(one.exe, 300)}>
-        {shown(one.name, 60)}
+      <th scope="row">
+        <ProcessName name={one.name} exe={one.exe} />
       </th>
       <td class="number">{one.pid}</td>
       <td>{one.ports.join(", ")}</td>

@@ -4,6 +4,7 @@ import type { Attribute, Trace, Value } from "./api-types.ts";
 import { formatNs, formatShare, shown } from "./format.ts";
 import { evidenceText, warningText } from "./reasons.ts";
 import { href } from "./route.ts";
+import { isCall, OPEN_END } from "./span-row.tsx";
 import type { TraceModel, TraceNode } from "./trace-model.ts";
 
 const ATTRIBUTES_SHOWN_MAX = 128;
@@ -82,6 +83,7 @@ function Facts({ trace, model, node }: SpanDetailsProps & { node: TraceNode }): 
             </>
           ))}
       </dl>
+      {isCall(node) && node.children.length === 0 ? <p class="note">{OPEN_END}.</p> : null}
       {node.problems.map((problem) => (
         <p key={problem} class="note warn">
           {warningText(problem)}

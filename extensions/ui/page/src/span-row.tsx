@@ -11,6 +11,14 @@ const EVENTS_DRAWN_MAX = 32;
 /** Less is shown as doubtful. */
 const SURE_FROM = 0.9;
 
+/** What a call without anything below it means. */
+export const OPEN_END = "The other end was not watched, or its span is not in the store";
+
+/** The span is one end of a connection, the one that asks. */
+export function isCall({ span }: TraceNode): boolean {
+  return span?.kind === "client" || span?.kind === "producer";
+}
+
 interface SpanRowProps {
   readonly model: TraceModel;
   readonly index: number;
@@ -105,8 +113,14 @@ function Evidence({ node }: { node: TraceNode }): JSX.Element {
 }
 
 function Tags({ node, folded }: { node: TraceNode; folded: boolean }): JSX.Element {
+  const isOpenEnd = node.children.length === 0 && isCall(node);
   return (
     <>
+      {isOpenEnd ? (
+        <span class="quiet" title={OPEN_END}>
+          ⇥
+        </span>
+      ) : null}
       {node.problems
         .filter((problem) => problem !== "missing_parent" && problem !== "cut")
         .slice(0, 2)
@@ -143,11 +157,10 @@ function Track({ model, node, critical }: SpanRowProps & { node: TraceNode }): J
     left: `${left(startNs)}%`,
     width: `${left(endNs) - left(startNs)}%`,
   });
-  const isCaller = span.kind === "client" || span.kind === "producer";
   return (
     <span class="track">
       <i
-        class={`${isCaller ? "client" : ""}${span.status === "error" ? " bad" : ""}`}
+        class={`${isCall(node) ? "client" : ""}${span.status === "error" ? " bad" : ""}`}
         style={style(node.startNs, node.endNs)}
       />
       {span.events.slice(0, EVENTS_DRAWN_MAX).map((event, at) => (

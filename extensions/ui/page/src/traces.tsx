@@ -42,7 +42,7 @@ export function TracesView(): JSX.Element {
   return (
     <>
       <h1 class="unseen">Traces</h1>
-      <div class="row spread">
+      <div class="row spread bottom">
         <SearchForm services={(services.value?.services ?? []).map(({ name }) => name)} />
         <button
           type="button"

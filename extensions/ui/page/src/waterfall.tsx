@@ -169,7 +169,7 @@ function Controls(props: {
         aria-pressed={look.critical}
         onClick={() => show({ ...look, critical: !look.critical })}
       >
-        Critical path
+        ▁ Critical path
       </button>
       <button type="button" onClick={() => show({ ...look, folded: new Set() })}>
         Unfold all
@@ -177,9 +177,7 @@ function Controls(props: {
       <button type="button" onClick={() => show({ ...look, folded: foldAll() })}>
         Fold all
       </button>
-      <span class="quiet">
-        ● asked of the service ○ asked by it · the line below a bar is the critical path
-      </span>
+      <span class="quiet">● asked of the service ○ asked by it ⇥ the other end was not seen</span>
     </div>
   );
 }
