@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { factory as forwardConnector } from "../connectors/forward/factory.ts";
+import { factory as spanMetricsConnector } from "../connectors/span_metrics/factory.ts";
 import { factory as debugExporter } from "../exporters/debug/factory.ts";
 import { factory as fileExporter } from "../exporters/file/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
@@ -47,6 +48,7 @@ export const FACTORIES: readonly Factory[] = [
   natRewriteProcessor,
   batchProcessor,
   forwardConnector,
+  spanMetricsConnector,
   debugExporter,
   fileExporter,
   nopExporter,
