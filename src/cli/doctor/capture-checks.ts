@@ -10,6 +10,8 @@ const SLEEPS_PROGRAM = "thread_switched";
 const SOCK = "socket_messages";
 const SYSCALLS = "socket_syscalls";
 const SELECTION = "selection";
+/** Uprobes of `ebpf_l7`: without them it sees less. */
+const COMPANIONS: ReadonlySet<string> = new Set(["tls", "runtimes"]);
 const SETUP = "Run: npm run setup";
 
 /** What stands against an object: programs that must be there, or a refusal. */
@@ -133,6 +135,7 @@ function checkSleeps(capture: ObjectFacts | undefined, title: string): Finding {
 
 /** `tcp.bpf.o`, `tcp_metrics.bpf.o` and `ebpf_tcp.bpf.o` are those of `ebpf_tcp`. */
 function isUsed(object: ObjectFacts, { types }: Needs): boolean {
+  if (COMPANIONS.has(object.name)) return types.has("ebpf_l7");
   return [...types].some((type) => {
     const short = type.startsWith("ebpf_") ? type.slice("ebpf_".length) : type;
     return object.name === type || object.name === short || object.name.startsWith(`${short}_`);
@@ -150,7 +153,8 @@ export function checkOthers(host: HostFacts, needs: Needs): readonly Finding[] {
       if (needs.isConfigured && !isUsed(object, needs)) return unused(id, title);
       const against = obstacle(object, () => true);
       if (against !== undefined) {
-        return missing(id, title, { ...against, isEssential: isUsed(object, needs) });
+        const isEssential = isUsed(object, needs) && !COMPANIONS.has(object.name);
+        return missing(id, title, { ...against, isEssential });
       }
       const [first] = object.missing;
       if (first === undefined) return works(id, title, "they load");

@@ -123,6 +123,18 @@ test("optional hooks that are missing leave the capture as it is", () => {
   }
 });
 
+test("uprobes that the kernel does not take leave the capture as it is", () => {
+  const refusal = { errno: "EINVAL", message: "load: EINVAL" };
+  const host: HostFacts = {
+    ...GOOD,
+    objects: [...GOOD.objects, { ...loads("tls"), refusal }],
+  };
+  const needs = { ...EVERYTHING, isConfigured: true };
+  const tls = find(host, "programs:tls", needs);
+  assert.deepEqual([tls.verdict, tls.isEssential], ["missing", false]);
+  assert.equal(find(withObjects(loads("tls")), "programs:tls", needs).verdict, "works");
+});
+
 test("without privileges it says which capabilities, and ends unsound", () => {
   const capabilities = { ...KERNEL.capabilities, bpf: false, perfmon: false, sysPtrace: false };
   const refusal = { errno: "EPERM", message: "load: EPERM" };
