@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { endingWithUs } from "../test/support/process.ts";
 import { type DemoChain, startChain } from "./chain.ts";
+import { type DemoPage, preparePage } from "./page.ts";
 import { startTraffic } from "./traffic.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -16,7 +17,7 @@ function say(line = ""): void {
   process.stdout.write(`${line}\n`);
 }
 
-function introduce(chain: DemoChain): void {
+function introduce(chain: DemoChain, page: DemoPage | undefined): void {
   const [first] = chain.services;
   const path = chain.services.map(({ name, runtime }) => (runtime ? `${name} (${runtime})` : name));
   say(`Demo: ${path.join(" → ")}; none of them knows of tracing.`);
@@ -28,6 +29,9 @@ function introduce(chain: DemoChain): void {
   say(
     `Two requests a second come by themselves; yours: curl http://127.0.0.1:${first?.port}/order/7`,
   );
+  if (page === undefined) {
+    say("The page is not built, so there is none to look at: npm run setup builds it.");
+  } else say(`Services, their map and every trace, in a browser: ${page.url}`);
   say("Ctrl-C ends it.");
   say();
 }
@@ -53,10 +57,11 @@ function sayWhatNext(): void {
 }
 
 /** In a session of its own, so that a Ctrl-C reaches it once, from us, when we are ready for it. */
-function startAgent(ports: string): ChildProcess {
+function startAgent(ports: string, page: DemoPage | undefined): ChildProcess {
   const agent = join(ROOT, "bin", "backstitch");
   const config = join(ROOT, "config.example.yaml");
-  const command = [agent, "--config", config, ...process.argv.slice(2)];
+  const more = [...(page?.args ?? []), ...process.argv.slice(2)];
+  const command = [agent, "--config", config, ...more];
   const [program = agent, ...args] = endingWithUs(command);
   return spawn(program, args, {
     stdio: "inherit",
@@ -102,16 +107,19 @@ async function main(): Promise<void> {
   for (const signal of SIGNALS) process.on(signal, onSignal);
 
   const chain = await startChain(say);
+  let page: DemoPage | undefined;
   try {
     if (isStopping()) return;
-    introduce(chain);
+    page = await preparePage();
+    introduce(chain, page);
     sayWhenOneDies(chain, isStopping);
-    running.agent = startAgent(chain.ports);
+    running.agent = startAgent(chain.ports, page);
     const traffic = startTraffic(chain.services[0]?.port ?? 0);
     process.exitCode = await agentEnd(running.agent);
     traffic.stop();
   } finally {
     stopping.sinceMs ||= performance.now();
+    page?.remove();
     await chain.stop();
   }
   if (process.exitCode === 0) sayWhatNext();

@@ -27,10 +27,13 @@ const ACCOUNT: readonly (readonly [RegExp, Kind, Meaning])[] = [
   [/^otelcol_exporter_sent_/, "exporter", "out"],
   [/^otelcol_exporter_(send_failed|enqueue_failed)_/, "exporter", "lost"],
   [/^otelcol_exporter_queue_size$/, "exporter", "held"],
-  [/^backstitch_store_written_spans$/, "exporter", "out"],
   [/^backstitch_store_dropped_spans$/, "exporter", "lost"],
+  [/^backstitch_span_stitch_held_spans$/, "processor", "held"],
+  [/^backstitch_ebpf_l7_(records_seen|exchanges_started)$/, "receiver", "in"],
+  [/^backstitch_ebpf_l7_(records_captured|exchanges_completed)$/, "receiver", "out"],
+  [/^backstitch_ebpf_l7_exchanges_open$/, "receiver", "held"],
   [
-    /^backstitch_ebpf_l7_.*(dropped|lost|abandoned|shed|encrypted|unclassified)/,
+    /^backstitch_ebpf_l7_(records_dropped|records_without_payload|exchanges_abandoned|unpaired)$/,
     "receiver",
     "lost",
   ],
@@ -146,7 +149,8 @@ function accountOf(metrics: readonly MetricSample[]): readonly object[] {
     const entry = ACCOUNT.find(([pattern]) => pattern.test(name));
     if (entry === undefined) return [];
     const [, kind, meaning] = entry;
-    const component = labels[kind] ?? "";
+    // The BPF receiver's own metrics name no component: there is one.
+    const component = labels[kind] ?? /^backstitch_(ebpf_l7|span_stitch)_/.exec(name)?.[1] ?? "";
     return [{ component, kind, metric: name, labels, meaning, value }];
   });
 }

@@ -45,10 +45,19 @@ export async function ownPrograms(): Promise<OwnPrograms> {
   };
 }
 
+/** `bpf_attach_type` of the kernel's uapi, of those that we attach. */
+const ATTACH_TYPES: Readonly<Record<string, string>> = {
+  19: "udp4_recvmsg",
+  20: "udp6_recvmsg",
+  34: "inet_sock_release",
+};
+
 function linkName(facts: ReadonlyMap<string, string>): string {
   const type = facts.get("link_type") ?? "link";
-  const target = facts.get("tp_name") ?? facts.get("target_name") ?? facts.get("attach_type");
-  return target === undefined ? type : `${type}/${target}`;
+  const attachType = facts.get("attach_type") ?? "";
+  const target =
+    facts.get("tp_name") ?? facts.get("target_name") ?? ATTACH_TYPES[attachType] ?? attachType;
+  return target === "" ? type : `${type}/${target}`;
 }
 
 /** The lines `name: value` of a descriptor. */

@@ -10,6 +10,7 @@ const PORTS_MAX = 16;
 const DESCRIPTORS_MAX = 1_024;
 const TABLE_BYTES_MAX = 8 * 1024 * 1024;
 const LISTEN = "0A";
+const UNSEEN_METRIC = "backstitch_ebpf_l7_records_without_payload";
 
 interface ProcessRow {
   readonly pid: number;
@@ -117,12 +118,9 @@ async function listeningSockets(pid: number): Promise<ReadonlyMap<string, number
   return sockets;
 }
 
-/** What is not seen of the watched processes, as the receivers count it. */
+/** Calls of the watched processes whose bytes were not read, as the receivers count them. */
 function unseenOf(metrics: readonly MetricSample[]): readonly object[] {
-  return metrics.flatMap(({ name, labels, value }) => {
-    const match = /^backstitch_ebpf_l7_(encrypted|unclassified)/.exec(name);
-    if (match === null || value === 0) return [];
-    const reason = match[1] === "encrypted" ? "tls" : (labels["reason"] ?? "unknown_protocol");
-    return [{ reason, count: value }];
-  });
+  return metrics
+    .filter(({ name, value }) => name === UNSEEN_METRIC && value > 0)
+    .map(({ labels, value }) => ({ reason: labels["reason"] ?? "", count: value }));
 }
