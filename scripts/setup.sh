@@ -71,6 +71,7 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 	need iptables iptables
 	need curl curl
 	need openssl openssl
+	need systemd-analyze systemd
 	need wget wget
 	need python3 python3
 	need go golang-go
@@ -159,4 +160,6 @@ if [ "$purpose" = test ]; then
 		step "Getting a MongoDB server for the tests (5 MB, then cached)" bash test/mongodb/build.sh
 	bash test/jaeger/build.sh --check >/dev/null 2>&1 ||
 		step "Building Jaeger for the tests (about five CPU minutes, then cached)" bash test/jaeger/build.sh
+	bash test/kubernetes/build.sh --check >/dev/null 2>&1 ||
+		step "Building kube-apiserver for the tests (about nine CPU minutes, then cached)" bash test/kubernetes/build.sh
 fi

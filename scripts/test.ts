@@ -20,6 +20,7 @@ const PRIVILEGED = [
   "test/e2e",
   "test/nat",
   "test/ui",
+  "test/kubernetes",
 ];
 
 const STAGES: readonly Stage[] = [

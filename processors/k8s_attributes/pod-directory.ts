@@ -68,9 +68,18 @@ export class PodDirectory {
   }
 
   #best(pods: readonly Pod[]): Pod | undefined {
-    let best = pods[0];
-    for (const pod of pods) if (best === undefined || this.#isBetter(pod, best)) best = pod;
+    let best: Pod | undefined;
+    for (const pod of pods) {
+      if (this.#isExpired(pod)) continue;
+      if (best === undefined || this.#isBetter(pod, best)) best = pod;
+    }
     return best;
+  }
+
+  /** Between two sweeps a grace period may end. */
+  #isExpired(pod: Pod): boolean {
+    const deletedMs = this.#deletedMs.get(pod);
+    return deletedMs !== undefined && this.#nowMs() - deletedMs >= this.#graceMs;
   }
 
   #isBetter(one: Pod, other: Pod): boolean {

@@ -66,21 +66,20 @@ export class ApiClient {
   ): Promise<void> {
     const response = await this.#open(request);
     response.setEncoding("utf8");
-    response.socket.setTimeout(request.silenceMaxMs, () => {
-      response.destroy(new Error(`no word from the API server for ${request.silenceMaxMs} ms`));
-    });
+    const { silenceMaxMs } = request;
+    const silence = setTimeout(() => {
+      response.destroy(new Error(`no word from the API server for ${silenceMaxMs} ms`));
+    }, silenceMaxMs).unref();
     let rest = "";
-    for await (const chunk of response) {
-      rest += String(chunk);
-      let from = 0;
-      for (let at = rest.indexOf("\n"); at !== -1; at = rest.indexOf("\n", from)) {
-        if (at > from) onLine(rest.slice(from, at));
-        from = at + 1;
+    try {
+      for await (const chunk of response) {
+        silence.refresh();
+        rest = eachLine(rest + String(chunk), onLine);
+        if (rest.length > LINE_LENGTH_MAX) throw new Error("an event of a watch is too long");
       }
-      rest = from === 0 ? rest : rest.slice(from);
-      if (rest.length > LINE_LENGTH_MAX) throw new Error("an event of a watch is too long");
+    } finally {
+      clearTimeout(silence);
     }
-    response.socket.setTimeout(0);
   }
 
   close(): void {
@@ -125,6 +124,16 @@ export class ApiClient {
       sent.on("error", reject).end();
     });
   }
+}
+
+/** Gives all complete lines on; returns what is left. */
+function eachLine(text: string, onLine: (line: string) => void): string {
+  let from = 0;
+  for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", from)) {
+    if (at > from) onLine(text.slice(from, at));
+    from = at + 1;
+  }
+  return from === 0 ? text : text.slice(from);
 }
 
 function tlsOptions(access: ClusterAccess): https.RequestOptions {

@@ -137,6 +137,36 @@ test("410 Gone leads to a new list, and what is not in it is gone", async (conte
   assert.equal(await memory.value(lists), 2);
 });
 
+test("410 Gone as the whole of a short answer leads to a new list, too", async (context) => {
+  const api = await started(context);
+  api.put("pods", object("a"));
+  const { names } = follow(context, api);
+  await until(() => api.watches === 1, "a watch");
+  for (const name of ["b", "c", "d"]) {
+    api.put("pods", object(name));
+    api.compact();
+    api.breakWatches();
+    await until(() => names.has(name) && api.watches === 1, name);
+  }
+});
+
+test("a server that says nothing on a watch is given up", async (context) => {
+  const api = await started(context);
+  const access = clusterAccess(
+    { authType: "kubeConfig", context: "" },
+    { env: { KUBECONFIG: "config" }, readFile: () => api.kubeConfig, nowMs: () => 0 },
+  );
+  const client = new ApiClient(access);
+  context.after(() => client.close());
+  const { signal } = new AbortController();
+  const path = "/api/v1/pods?watch=true&resourceVersion=100";
+  const request = { path, accept: "application/json", signal, silenceMaxMs: 100 };
+  await assert.rejects(
+    client.lines(request, () => undefined),
+    /no word .* for 100 ms/,
+  );
+});
+
 test("what is not permitted is said with verbs, resource and namespace, once", async (context) => {
   const api = await started(context);
   const said = 'pods is forbidden: User "u" cannot list resource "pods"';

@@ -29,8 +29,6 @@ export class ScriptedApi {
   readonly asked: Asked[] = [];
   /** Refusals by resource; all requests for it get one. */
   readonly refusals: Map<string, Refusal> = new Map();
-  /** Watches are accepted and say nothing, not even headers. */
-  isSilent = false;
   /** Only these values of the header are taken, when there are any. */
   readonly credentials: Set<string> = new Set();
   readonly #server: Server = createServer((request, response) => this.#answer(request, response));
@@ -178,7 +176,6 @@ export class ScriptedApi {
   }
 
   #watch(resource: string, query: URLSearchParams, response: ServerResponse): void {
-    if (this.isSilent) return;
     const since = Number(query.get("resourceVersion"));
     response.writeHead(200, { "content-type": "application/json" });
     response.flushHeaders();
