@@ -5,7 +5,7 @@ import { NEED_MORE, NOT_A_FRAME } from "../frame-reader.ts";
 import { ThriftSkipper } from "./skip.ts";
 
 export const CALL = 1;
-export const REPLY = 2;
+/** 2 is a reply. */
 export const EXCEPTION = 3;
 export const ONE_WAY = 4;
 

@@ -2,7 +2,7 @@
 import type { Detection } from "../../model/protocol.ts";
 import { readUint32 } from "../byte-cursor.ts";
 import { NEED_MORE, NOT_A_FRAME } from "../frame-reader.ts";
-import { operationOf } from "./operations.ts";
+import { CLOSE_SESSION, operationOf, PING } from "./operations.ts";
 
 const LENGTH_BYTES = 4;
 /** Of a response's header, and of a request that has nothing but one. */
@@ -45,8 +45,8 @@ export function detectRequest(bytes: Uint8Array, start: number, end: number): De
   const operation = operationOf(code);
   if (operation === undefined) return "no";
   if (!operation.hasPath) {
-    if (code === -11) return length === 12 ? "yes" : "no";
-    if (code === 11) return xid === -2 && length === 12 ? "yes" : "no";
+    if (code === CLOSE_SESSION) return length === 12 ? "yes" : "no";
+    if (code === PING) return xid === -2 && length === 12 ? "yes" : "no";
     return xid === 0 ? "no" : "weak";
   }
   if (end - start < 17) return end - start < length ? "more" : "no";
