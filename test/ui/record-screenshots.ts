@@ -16,12 +16,13 @@ try {
   await delay(TRAFFIC_MS);
   mkdirSync(IMAGES, { recursive: true });
   const { page } = await openTab(browser);
-  await page.setViewportSize({ width: 1120, height: 620 });
+  await page.setViewportSize({ width: 1200, height: 640 });
   const shot = async (name: string): Promise<void> => {
     await page.screenshot({ path: join(IMAGES, `${name}.png`) });
   };
   await page.goto(`${demo.url}#/?range=5m`);
   await page.getByRole("region", { name: "Services" }).waitFor();
+  await page.getByRole("region", { name: "Watched" }).waitFor();
   await shot("overview");
   await page.goto(`${demo.url}#/map?range=5m`);
   await page.locator("svg.map .node").first().waitFor();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Signal, signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 
 export type Parameters = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
@@ -71,7 +71,7 @@ function answerOf<T>(url: string): Signal<Answer<T>> {
  * `url` is made anew for each question and may hold the time; `key` says when it is another question.
  */
 export function useApi<T>(key: string, url: () => string, intervalMs: number): Answer<T> {
-  const answer = answerOf<T>(key);
+  const answer = useMemo(() => answerOf<T>(key), [key]);
   useEffect(() => {
     if (key === "") return undefined;
     const abort = new AbortController();
@@ -95,6 +95,8 @@ export function useApi<T>(key: string, url: () => string, intervalMs: number): A
     return () => {
       abort.abort();
       clearTimeout(timer);
+      // What is asked for once may be large, such as a trace; it is asked for again.
+      if (intervalMs === 0) answers.delete(key);
     };
   }, [key, intervalMs]);
   return answer.value;

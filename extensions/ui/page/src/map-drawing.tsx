@@ -8,7 +8,7 @@ import { type Layout, layoutGraph, type Point } from "./graph-layout.ts";
 
 const NODE_WIDTH = 150;
 const NODE_HEIGHT = 40;
-const COLUMN_WIDTH = 310;
+const COLUMN_WIDTH = 270;
 const ROW_HEIGHT = 64;
 /** With more edges only those of the chosen node say what they carry. */
 const LABELS_MAX = 60;

@@ -178,7 +178,8 @@ function OperationsOf({ service }: { service: string }): JSX.Element {
 /** What the agent watches, and what it does not, and why. */
 function Watching(): JSX.Element {
   const answer = useApi<Processes>("processes", () => apiUrl("processes"), REFRESH_MS * 2);
-  const all = answer.value?.processes ?? [];
+  if (answer.value === undefined) return <Waiting answer={answer} />;
+  const all = answer.value.processes;
   const watched = all.filter((one) => one.watched);
   const others = all.filter((one) => !one.watched);
   return (
@@ -209,7 +210,7 @@ function Watching(): JSX.Element {
         <table>
           <Heads names={["What", "#Pid", "Why"]} />
           <tbody>
-            {(answer.value?.unseen ?? []).map(({ reason, count }) => (
+            {answer.value.unseen.map(({ reason, count }) => (
               <tr key={reason}>
                 <th scope="row">{formatCount(count)} connections of watched processes</th>
                 <td />
