@@ -45,7 +45,9 @@ export class BackwardWriter {
   }
 
   raw(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#reserve(bytes.length));
+    // First, because it may make the buffer anew.
+    const at = this.#reserve(bytes.length);
+    this.#bytes.set(bytes, at);
   }
 
   /** The text's UTF-8 without a length. */
@@ -78,7 +80,8 @@ export class BackwardWriter {
       rest >>= 7n;
     }
     parts.push(Number(rest));
-    this.#bytes.set(parts, this.#reserve(parts.length));
+    const at = this.#reserve(parts.length);
+    this.#bytes.set(parts, at);
   }
 
   fixed32(value: number): void {

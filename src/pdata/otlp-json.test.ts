@@ -157,3 +157,19 @@ test("nesting is bounded in both directions", () => {
   assert.ok(validateRequest("traces", request) < 0);
   assert.equal(toOtlpJson(TRACES, request).ok, false);
 });
+
+test("integers and bytes are kept wherever the output's buffer has to grow", () => {
+  for (const count of [1, 100, 1_000, 5_000, 20_000, 20_001, 20_002, 20_003]) {
+    const values = Array.from({ length: count }, (_, at) => [
+      { intValue: String(at * 12_345) },
+      { bytesValue: "AQID" },
+    ]).flat();
+    const attribute = { key: "k", value: { arrayValue: { values } } };
+    const json = JSON.stringify({ resourceSpans: [{ resource: { attributes: [attribute] } }] });
+    const encoded = fromOtlpJson(REQUESTS.traces.request, json);
+    assert.ok(encoded.ok);
+    const decoded = toOtlpJson(REQUESTS.traces.request, encoded.bytes);
+    assert.ok(decoded.ok);
+    assert.deepEqual(JSON.parse(decoded.json), JSON.parse(json));
+  }
+});
