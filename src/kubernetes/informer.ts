@@ -5,8 +5,8 @@ import type { Counter, Telemetry } from "../component/telemetry.ts";
 import { type ApiClient, ApiStatusError } from "./api-client.ts";
 import { type JsonObject, listOf, objectOf, parseJson, textOf } from "./json.ts";
 
-/** Objects a page: some MB of JSON at a time, whatever the cluster's size. */
-const PAGE_OBJECTS = 500;
+/** Objects a page: a MB of JSON at a time, whatever the cluster's size. */
+const PAGE_OBJECTS = 200;
 const OBJECTS_MAX = 200_000;
 const SILENCE_MARGIN_MS = 30_000;
 
