@@ -5,10 +5,10 @@ import type { PipelineSettings, Processor } from "../../src/component/component.
 import { ConntrackWatcher } from "../../src/conntrack/conntrack-watcher.ts";
 import { NatTable } from "../../src/conntrack/nat-table.ts";
 import type { Batch } from "../../src/model/batch.ts";
+import { DelayLine } from "../../src/pipeline/delay-line.ts";
 import { createFailures, perBatch } from "../../src/pipeline/per-batch.ts";
 import type { NatRewriteConfig } from "./config.ts";
 import { type Counts, createCounts } from "./counts.ts";
-import { DelayLine } from "./delay-line.ts";
 import { Destinations } from "./destinations.ts";
 import { Pairs } from "./pairs.ts";
 import { createSpanReader, createSpanRewriter } from "./rewrite.ts";
@@ -90,6 +90,7 @@ function spanProcess(parts: Parts): Processor["process"] {
       const line = new DelayLine({
         waitMs: wait,
         bytesMax: max_held_mib * BYTES_PER_MIB,
+        itemsMax: Number.POSITIVE_INFINITY,
         forcedOut: () => counts.forcedOut.add(1),
         emit: (batch) => {
           let rewritten: Batch | undefined;

@@ -4,6 +4,9 @@ import { duration } from "../../src/config/types.ts";
 
 /** Options of `span_stitch`, durations in milliseconds. */
 export interface SpanStitchConfig {
+  readonly mode: "agent" | "gateway";
+  readonly peer_ids: boolean;
+  readonly gateway: GatewayConfig;
   readonly wait_max: number;
   readonly reorder_wait: number;
   readonly remember: number;
@@ -14,6 +17,11 @@ export interface SpanStitchConfig {
   readonly max_held_mib: number;
   readonly max_remembered_spans: number;
   readonly inference: InferenceConfig;
+}
+
+export interface GatewayConfig {
+  readonly window: number;
+  readonly max_known_spans: number;
 }
 
 export interface InferenceConfig {
@@ -50,7 +58,31 @@ const inferenceSchema = z.strictObject({
     .describe("Spans compared at a time, of all processes; with more, calls are decided early."),
 });
 
+const gatewaySchema = z.strictObject({
+  window: duration({ minMs: 10, maxMs: 600_000 })
+    .default(2000)
+    .describe("How long all spans wait for pieces of other agents, from 10ms to 10m."),
+  max_known_spans: z
+    .int()
+    .min(1024)
+    .max(8_388_608)
+    .default(524_288)
+    .describe("Client spans remembered at most, 1024 to 8388608; the oldest are forgotten first."),
+});
+
 export const configSchema: z.ZodType<SpanStitchConfig> = z.strictObject({
+  mode: z
+    .enum(["agent", "gateway"])
+    .default("agent")
+    .describe(
+      "`agent` stitches the spans of this agent's receivers; `gateway` joins the traces that " +
+        "agents with `peer_ids` have sent.",
+    ),
+  peer_ids: z
+    .boolean()
+    .default(false)
+    .describe("Write `stitch.peer_span_id` on server spans without a parent, for a gateway."),
+  gateway: gatewaySchema.prefault({}).describe("Only for `mode: gateway`."),
   wait_max: duration({ minMs: 20, maxMs: HOUR_MS })
     .default(30_000)
     .describe(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defineProcessor, type ProcessorFactory } from "../../src/component/component.ts";
 import { configSchema, type SpanStitchConfig } from "./config.ts";
+import { createGateway } from "./gateway/processor.ts";
 import { createSpanStitch } from "./processor.ts";
 
 export const factory: ProcessorFactory = defineProcessor<SpanStitchConfig>({
@@ -9,5 +10,8 @@ export const factory: ProcessorFactory = defineProcessor<SpanStitchConfig>({
   stability: "development",
   signals: ["traces"],
   configSchema,
-  create: (settings, config) => createSpanStitch(settings, config),
+  create: (settings, config) =>
+    config.mode === "gateway"
+      ? createGateway(settings, config)
+      : createSpanStitch(settings, config),
 });

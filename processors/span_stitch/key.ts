@@ -92,6 +92,11 @@ export function idWord(bytes: Uint8Array, at: number, word: number): number {
   return readFixed32(bytes, at + PREFIX.length + 8 + word * 4) | 0;
 }
 
+/** `ROLE_CLIENT` or `ROLE_SERVER` of the key at `at`. */
+export function roleOf(bytes: Uint8Array, at: number): number {
+  return bytes[at + PREFIX.length + 1] ?? 0;
+}
+
 const TRACE_ID_AT = 40;
 
 /** Whether the key holds a usable trace context: neither id may be all zero (W3C). */

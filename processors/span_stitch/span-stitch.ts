@@ -53,7 +53,7 @@ export class SpanStitch {
     const deadlines = new Deadlines(nodes);
     this.#tables = { nodes, deadlines, traces: new Traces(), sources: new Sources() };
     this.#scanner = new Scanner((resource, scope) => groups.intern(resource, scope));
-    this.#writer = new Writer(this.#tables, groups);
+    this.#writer = new Writer(this.#tables, groups, config.peer_ids);
     this.#stitcher = new Stitcher({
       tables: this.#tables,
       groups,

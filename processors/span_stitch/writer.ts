@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Batch } from "../../src/model/batch.ts";
-import { STITCH_CONFIDENCE, STITCH_EVIDENCE } from "../../src/model/stitch-key.ts";
+import {
+  ROLE_SERVER,
+  STITCH_CONFIDENCE,
+  STITCH_EVIDENCE,
+  STITCH_PEER,
+} from "../../src/model/stitch-key.ts";
 import { putVarint, varintBytes } from "../../src/pdata/wire.ts";
 import { EVIDENCE, EVIDENCE_NONE, UNKNOWN_NAME } from "./evidence/judge.ts";
 import type { Group, Groups } from "./groups.ts";
-import { KEY_FIELD_BYTES } from "./key.ts";
+import { idWord, KEY_FIELD_BYTES, roleOf } from "./key.ts";
 import { evidenceOf, percentOf } from "./nodes.ts";
 import type { Tables } from "./settler.ts";
 
@@ -31,7 +36,12 @@ function attribute(key: string, tag: number, value: Uint8Array): Uint8Array {
   return Uint8Array.from([ATTRIBUTE_TAG, field.length, ...field]);
 }
 
-function evidenceAttributes(name: string, confidence: number): Uint8Array {
+/** The attribute of a peer's id, up to its digits. */
+const PEER = attribute(STITCH_PEER, 0x0a, Uint8Array.from([16, ...new Uint8Array(16)]));
+const PEER_DIGITS = 16;
+const DIGITS = encoder.encode("0123456789abcdef");
+
+export function evidenceAttributes(name: string, confidence: number): Uint8Array {
   const text = encoder.encode(name);
   const double = new DataView(new ArrayBuffer(8));
   double.setFloat64(0, confidence, true);
@@ -39,6 +49,14 @@ function evidenceAttributes(name: string, confidence: number): Uint8Array {
     ...attribute(STITCH_EVIDENCE, 0x0a, Uint8Array.from([text.length, ...text])),
     ...attribute(STITCH_CONFIDENCE, 0x21, new Uint8Array(double.buffer)),
   ]);
+}
+
+function putHex(to: Uint8Array, at: number, word: number): number {
+  for (let byte = 0; byte < 4; byte++) {
+    to[at + byte * 2] = DIGITS[(word >>> (byte * 8 + 4)) & 15] ?? 0;
+    to[at + byte * 2 + 1] = DIGITS[(word >>> (byte * 8)) & 15] ?? 0;
+  }
+  return at + 8;
 }
 
 function copy(to: Uint8Array, at: number, from: Uint8Array, start: number, end: number): number {
@@ -54,6 +72,12 @@ function putWord(to: Uint8Array, at: number, word: number): number {
   to[at + 2] = word >>> 16;
   to[at + 3] = word >>> 24;
   return at + 4;
+}
+
+/** Words 2 and 3 of a key are the id of the span at the other end. */
+function putPeer(to: Uint8Array, start: number, bytes: Uint8Array, keyAt: number): number {
+  const at = copy(to, start, PEER, 0, PEER.length - PEER_DIGITS);
+  return putHex(to, putHex(to, at, idWord(bytes, keyAt, 2)), idWord(bytes, keyAt, 3));
 }
 
 /** Bytes of a field with a length: tag, length, content. */
@@ -78,9 +102,13 @@ export class Writer {
   #bytes = 0;
   #batches: Batch[] = [];
 
-  constructor(tables: Tables, groups: Groups) {
+  readonly #peerIds: boolean;
+
+  /** `peerIds`: say on server spans without a parent what the id of their client span is. */
+  constructor(tables: Tables, groups: Groups, peerIds: boolean) {
     this.#tables = tables;
     this.#groups = groups;
+    this.#peerIds = peerIds;
   }
 
   /** Takes over the row's references to its source and group. */
@@ -88,7 +116,8 @@ export class Writer {
     const { nodes } = this.#tables;
     const rest = (nodes.bodyEnd[row] ?? 0) - (nodes.bodyAt[row] ?? 0) - KEY_FIELD_BYTES;
     const parent = this.#hasParent(row) ? SPAN_ID_BYTES : 0;
-    const length = TRACE_ID_BYTES + SPAN_ID_BYTES + parent + rest + this.#attributesOf(row).length;
+    const added = this.#attributesOf(row).length + (this.#needsPeer(row) ? PEER.length : 0);
+    const length = TRACE_ID_BYTES + SPAN_ID_BYTES + parent + rest + added;
     const whole = fieldBytes(length);
     if (this.#count === ITEMS_MAX || (this.#count > 0 && this.#bytes + whole > BYTES_MAX)) {
       this.flush();
@@ -181,7 +210,15 @@ export class Writer {
     at = copy(to, at, bytes, nodes.bodyAt[row] ?? 0, keyAt);
     at = copy(to, at, bytes, keyAt + KEY_FIELD_BYTES, nodes.bodyEnd[row] ?? 0);
     const attributes = this.#attributesOf(row);
-    return copy(to, at, attributes, 0, attributes.length);
+    at = copy(to, at, attributes, 0, attributes.length);
+    return this.#needsPeer(row) ? putPeer(to, at, bytes, keyAt) : at;
+  }
+
+  #needsPeer(row: number): boolean {
+    if (!this.#peerIds || this.#hasParent(row)) return false;
+    const { nodes, sources } = this.#tables;
+    const bytes = sources.bytes(nodes.source[row] ?? 0);
+    return roleOf(bytes, nodes.keyAt[row] ?? 0) === ROLE_SERVER;
   }
 
   #hasParent(row: number): boolean {

@@ -52,3 +52,8 @@ export const TRIGGER_PYTHON = 4;
 export const STITCH_EVIDENCE = "stitch.evidence";
 /** 0 to 1. */
 export const STITCH_CONFIDENCE = "stitch.confidence";
+/**
+ * On a server span without a parent, where `span_stitch` was asked for it: the id that the client
+ * span of the same request has, 16 hexadecimal digits. A gateway joins by it.
+ */
+export const STITCH_PEER = "stitch.peer_span_id";

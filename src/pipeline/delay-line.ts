@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Batch } from "../../src/model/batch.ts";
+import type { Batch } from "../model/batch.ts";
 
 export interface DelayLineOptions {
   /** 0: nothing waits. */
   readonly waitMs: number;
   readonly bytesMax: number;
+  readonly itemsMax: number;
   readonly emit: (batch: Batch) => void;
   /** A batch goes on early for want of room. */
   readonly forcedOut: () => void;
@@ -15,12 +16,13 @@ interface Waiting {
   readonly dueMs: number;
 }
 
-/** Batches wait a fixed time, in order; bounded by their bytes. */
+/** Batches wait a fixed time, in order; bounded by their bytes and items. */
 export class DelayLine {
   readonly #options: DelayLineOptions;
   #waiting: Waiting[] = [];
   #first = 0;
   #bytes = 0;
+  #items = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: DelayLineOptions) {
@@ -28,14 +30,15 @@ export class DelayLine {
   }
 
   add(batch: Batch): void {
-    const { waitMs, bytesMax, emit, forcedOut } = this.#options;
+    const { waitMs, bytesMax, itemsMax, emit, forcedOut } = this.#options;
     if (waitMs === 0) {
       emit(batch);
       return;
     }
     this.#waiting.push({ batch, dueMs: performance.now() + waitMs });
     this.#bytes += batch.bytes;
-    while (this.#bytes > bytesMax) {
+    this.#items += batch.items;
+    while (this.#bytes > bytesMax || this.#items > itemsMax) {
       forcedOut();
       this.#emitFirst();
     }
@@ -78,6 +81,7 @@ export class DelayLine {
     }
     if (next === undefined) return;
     this.#bytes -= next.batch.bytes;
+    this.#items -= next.batch.items;
     this.#options.emit(next.batch);
   }
 }
