@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { byteSize, duration } from "../../src/config/types.ts";
-
 import { type ProtocolRules, protocolRules } from "./protocol-rules.ts";
+import type { RuntimesConfig } from "./runtimes/runtimes.ts";
 import type { TlsConfig } from "./tls/tls-watch.ts";
 
 const KIB = 1024;
@@ -65,7 +65,7 @@ export interface EbpfL7Config {
   readonly raw_statements: boolean;
   readonly metrics_interval: number;
   readonly protocols: ProtocolRules;
-  readonly runtimes: { readonly go: boolean; readonly python: boolean };
+  readonly runtimes: RuntimesConfig;
   readonly record: RecordConfig;
   readonly tls: TlsConfig;
 }
@@ -137,7 +137,14 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
       go: z
         .boolean()
         .default(true)
-        .describe("Follow goroutines, by two uprobes: each new one, and each HTTP/1 client call."),
+        .describe("Follow goroutines; by a uprobe at each HTTP/1 client call, and `go_starts`."),
+      go_starts: z
+        .boolean()
+        .default(true)
+        .describe(
+          "See each start of a goroutine, by a uprobe. Without it only calls one goroutine away " +
+            "from the request are known, and late ones may be taken for the next request's.",
+        ),
       python: z
         .boolean()
         .default(true)

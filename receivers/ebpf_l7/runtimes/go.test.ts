@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RUNTIME_GO } from "../../../bpf/generated/wire.ts";
 import { buildGo } from "../../../test/support/go-app.ts";
-import { planGo, returnOnX86 } from "./go.ts";
+import { planGo, returnOnX86, stackCheckEnd } from "./go.ts";
 
 const BODY = [0x90, 0x90];
 /** As go tool objdump shows runtime.newproc1 of Go 1.26 and of Go 1.20. */
@@ -30,6 +30,15 @@ test("what is not certain is not probed", () => {
   assert.equal(returnOnX86(Buffer.alloc(0)), undefined);
 });
 
+test("the probe at a start goes behind the stack check, to an instruction that is emulated", () => {
+  // As go tool objdump shows net/http.(*persistConn).roundTrip of Go 1.26.
+  const large = "4c8da42458feffff4d3b66100f86680e000055";
+  assert.equal(stackCheckEnd(Buffer.from(large, "hex")), 18);
+  assert.equal(stackCheckEnd(Buffer.from("493b6610762055", "hex")), 6);
+  assert.equal(stackCheckEnd(Buffer.from("493b66107620ff", "hex")), 0);
+  assert.equal(stackCheckEnd(Buffer.from("c3", "hex")), 0);
+});
+
 test("a Go program with an HTTP client has two places to probe", async () => {
   const plan = planGo(await buildGo("truth/go"));
   assert.ok(plan !== undefined && "probes" in plan);
@@ -39,6 +48,9 @@ test("a Go program with an HTTP client has two places to probe", async () => {
     plan.probes.map((probe) => probe.program),
     ["go_round_trip", "go_created"],
   );
+  const fewer = planGo(await buildGo("truth/go"), false);
+  assert.ok(fewer !== undefined && "probes" in fewer);
+  assert.equal(fewer.probes.length, 1);
 });
 
 test("what is no Go program has no plan", () => {

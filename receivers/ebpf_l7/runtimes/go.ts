@@ -36,8 +36,14 @@ const FUNCTION_BYTES_MAX = 65_536;
 /** Newer ones may have other layouts. */
 const MINOR_MAX = 26;
 
-/** How to follow a Go program; undefined when the file is none. */
-export function planGo(path: string): RuntimePlan | RuntimeRefusal | undefined {
+/**
+ * How to follow a Go program; undefined when the file is none. Without `watchesStarts` only where
+ * a goroutine itself names the one that started it.
+ */
+export function planGo(
+  path: string,
+  watchesStarts: boolean = true,
+): RuntimePlan | RuntimeRefusal | undefined {
   using file = openElf(path);
   const version = file === undefined ? undefined : goVersion(file);
   if (file === undefined || version === undefined) return undefined;
@@ -47,15 +53,19 @@ export function planGo(path: string): RuntimePlan | RuntimeRefusal | undefined {
     return { refused: `${version}: its layouts are not known, Go 1.18 to 1.${MINOR_MAX} are` };
   }
   using index = FunctionIndex.open(path);
-  const created = find(index, "runtime.newproc1");
-  if (created === undefined) return { refused: `${version}: there is no runtime.newproc1` };
-  const end = returnOf(file, created);
-  if (end === undefined) return { refused: `${version}: the end of runtime.newproc1 is not found` };
-  const probes: RuntimeProbe[] = [{ program: "go_created", offset: end }];
+  const probes: RuntimeProbe[] = [];
   // Not there in a program without an HTTP client.
   const roundTrip = find(index, "net/http.(*persistConn).roundTrip");
   if (roundTrip !== undefined) {
-    probes.unshift({ program: "go_round_trip", offset: roundTrip.offset });
+    probes.push({ program: "go_round_trip", offset: cheapStart(file, roundTrip) });
+  }
+  if (watchesStarts || layout.parentGoid === 0) {
+    const created = find(index, "runtime.newproc1");
+    const end = created === undefined ? undefined : returnOf(file, created);
+    if (end === undefined) {
+      return { refused: `${version}: the end of runtime.newproc1 is not found` };
+    }
+    probes.push({ program: "go_created", offset: end });
   }
   const { goid, parentGoid, current } = layout;
   const connection = PERSIST_CONN_CONN;
@@ -90,19 +100,49 @@ function find(index: FunctionIndex, name: string): FunctionOffset | undefined {
   }
 }
 
+function codeOf(file: ElfFile, { offset, bytes }: FunctionOffset): Buffer | undefined {
+  const code = Buffer.alloc(Math.min(bytes, FUNCTION_BYTES_MAX));
+  const descriptor = openSync(file.path, "r");
+  try {
+    return readSync(descriptor, code, 0, code.length, offset) === code.length ? code : undefined;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * A place near the function's start where its arguments are still in their registers: its `push
+ * rbp`, which the kernel emulates with one trap, while it steps over other instructions with two.
+ */
+function cheapStart(file: ElfFile, place: FunctionOffset): number {
+  const code = file.machine === MACHINE_X86_64 ? codeOf(file, place) : undefined;
+  return place.offset + (code === undefined ? 0 : stackCheckEnd(code));
+}
+
+/** Bytes of `lea r12, [rsp-N]` or none, `cmp r12|rsp, [r14+16]; jbe` before `push rbp`; else 0. */
+export function stackCheckEnd(code: Buffer): number {
+  const lea = code.subarray(0, 4).equals(Buffer.from([0x4c, 0x8d, 0xa4, 0x24]))
+    ? 8
+    : code.subarray(0, 4).equals(Buffer.from([0x4c, 0x8d, 0x64, 0x24]))
+      ? 5
+      : 0;
+  const compare = Buffer.from([lea === 0 ? 0x49 : 0x4d, 0x3b, 0x66, 0x10]);
+  if (!code.subarray(lea, lea + 4).equals(compare)) return 0;
+  const jump = lea + 4;
+  const end =
+    jump + (code[jump] === 0x76 ? 2 : code[jump] === 0x0f && code[jump + 1] === 0x86 ? 6 : 0);
+  return end > jump && code[end] === 0x55 ? end : 0;
+}
+
 /**
  * File offset of the function's one return instruction. A return probe of the kernel would change
  * the stack, which Go moves; so the instruction is found, and not guessed: by its whole epilogue,
  * with the frame's size as in the prologue, and only if there is exactly one.
  */
-function returnOf(file: ElfFile, { offset, bytes }: FunctionOffset): number | undefined {
-  const code = Buffer.alloc(Math.min(bytes, FUNCTION_BYTES_MAX));
-  const descriptor = openSync(file.path, "r");
-  try {
-    if (readSync(descriptor, code, 0, code.length, offset) !== code.length) return undefined;
-  } finally {
-    closeSync(descriptor);
-  }
+function returnOf(file: ElfFile, place: FunctionOffset): number | undefined {
+  const { offset } = place;
+  const code = codeOf(file, place);
+  if (code === undefined) return undefined;
   const at =
     file.machine === MACHINE_X86_64
       ? returnOnX86(code)

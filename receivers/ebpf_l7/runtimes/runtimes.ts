@@ -21,6 +21,7 @@ export const LINEAGE_MAPS = [
 
 export interface RuntimesConfig {
   readonly go: boolean;
+  readonly go_starts: boolean;
   readonly python: boolean;
 }
 
@@ -78,7 +79,7 @@ export class Runtimes {
 
   #planOf({ pid }: SelectedProcess): RuntimePlan | RuntimeRefusal | undefined {
     const { config } = this.#options;
-    const go = config.go ? planGo(`/proc/${pid}/exe`) : undefined;
+    const go = config.go ? planGo(`/proc/${pid}/exe`, config.go_starts) : undefined;
     return go ?? (config.python ? planPython(pid) : undefined);
   }
 
