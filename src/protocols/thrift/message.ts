@@ -14,6 +14,8 @@ const COMPACT = 0x82;
 const NAME_BYTES_MAX = 256;
 const FRAME_BYTES_MAX = 2 ** 28;
 const LENGTH_BYTES = 4;
+/** A message without a length is read anew with each record that it gets longer by: up to here. */
+const UNFRAMED_BYTES_MAX = 8192;
 
 /** Exceptions of the library itself, TApplicationException. */
 const APPLICATION_EXCEPTIONS: readonly string[] = [
@@ -158,7 +160,7 @@ export function frameBytes(bytes: Uint8Array, start: number, end: number): numbe
     if (found === "no") return NOT_A_FRAME;
     return found === "more" && end < at + length ? NEED_MORE : LENGTH_BYTES + length;
   }
-  const found = probe.read(bytes, at, end);
+  const found = probe.read(bytes, at, Math.min(end, start + UNFRAMED_BYTES_MAX));
   if (found === "no") return NOT_A_FRAME;
   if (found === "more") return NEED_MORE;
   const stop = probe.skipBody();
