@@ -243,6 +243,23 @@ test("chosen processes become YAML, and nothing can be chosen that is watched or
   });
 });
 
+test("an agent that watches nothing leads to the processes that could be watched", async () => {
+  await opened("#/map", async ({ page }) => {
+    const { services, processes } = api.scenario;
+    const unwatched = processes.processes.map((one) => ({ ...one, watched: false, service: "" }));
+    api.scenario = {
+      ...api.scenario,
+      services: { ...services, services: [] },
+      processes: { ...processes, processes: unwatched },
+    };
+    await page.goto(`${api.url}#/`);
+    await page.getByRole("link", { name: "Choose processes to watch" }).click();
+    await page.getByRole("checkbox", { name: /Watch nginx/ }).check();
+    const yaml = await page.getByLabel("YAML of the chosen processes").inputValue();
+    assert.match(yaml, /- exe: \/usr\/sbin\/nginx/);
+  });
+});
+
 test("what is wrong with the store is said on every view, and an unknown trace is an error", async () => {
   await opened("#/map", async (tab) => {
     const { page } = tab;
