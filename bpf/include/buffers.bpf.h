@@ -44,33 +44,44 @@ struct scratch {
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | \
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 
+struct head_end {
+	__u8 bytes[LENGTH_SEARCH];
+};
+
+/*
+ * Does the end of a head name the length of its body? Not static: the verifier looks at such a
+ * function once, not at each call.
+ */
+__noinline int has_length(const struct head_end *end)
+{
+	if (!end || *(__u32 *)(end->bytes + LENGTH_SEARCH - 4) != 0x0a0d0a0d)
+		return 0;
+#pragma unroll
+	for (int at = LENGTH_SEARCH - 8; at >= 4; at--) {
+		__u64 word;
+
+		if (*(__u32 *)(end->bytes + at) != LITTLE4('g', 't', 'h', ':'))
+			continue;
+		word = *(__u64 *)(end->bytes + at - 4);
+		if (word == LITTLE8('-', 'L', 'e', 'n', 'g', 't', 'h', ':') ||
+		    word == LITTLE8('-', 'l', 'e', 'n', 'g', 't', 'h', ':'))
+			return 1;
+	}
+	return 0;
+}
+
 /*
  * Do the first `length` bytes end a head that has a Content-Length? Then the buffers behind
  * it hold nothing but the body, which nobody needs: reading a buffer costs more than this.
  */
 static __always_inline bool is_whole_head(const __u8 *payload, __u32 length, __u32 payload_size)
 {
-	const __u8 *window;
 	__u32 start = length - LENGTH_SEARCH;
 
 	barrier_var(start);
 	if (start > payload_size - LENGTH_SEARCH)
 		return false;
-	window = payload + start;
-	if (*(__u32 *)(window + LENGTH_SEARCH - 4) != 0x0a0d0a0d)
-		return false;
-#pragma unroll
-	for (int at = LENGTH_SEARCH - 8; at >= 4; at--) {
-		__u64 word;
-
-		if (*(__u32 *)(window + at) != LITTLE4('g', 't', 'h', ':'))
-			continue;
-		word = *(__u64 *)(window + at - 4);
-		if (word == LITTLE8('-', 'L', 'e', 'n', 'g', 't', 'h', ':') ||
-		    word == LITTLE8('-', 'l', 'e', 'n', 'g', 't', 'h', ':'))
-			return true;
-	}
-	return false;
+	return has_length((const struct head_end *)(payload + start));
 }
 
 /*

@@ -42,12 +42,13 @@ static __always_inline void ask_runtime(struct call *call)
 	origin = &room->origin;
 	if (call->state->peer_flags & CONNECTION_ACCEPTER) {
 		room->origin.socket = call->state->cookie;
-		if (runtime->kind == RUNTIME_PYTHON)
-			python_answers(runtime, call->task, room);
+		if (runtime->kind == RUNTIME_PYTHON && python_enter(room, runtime, call->task))
+			python_answers(room);
 		return;
 	}
 	if (runtime->kind == RUNTIME_PYTHON) {
-		call->lineage = python_origin(room, runtime, call->task);
+		call->lineage = python_enter(room, runtime, call->task) ? python_origin(room) :
+									   LINEAGE_NONE;
 	} else {
 		origin = bpf_map_lookup_elem(&go_callers, &address);
 		if (!origin)
@@ -56,8 +57,8 @@ static __always_inline void ask_runtime(struct call *call)
 			origin = &room->origin;
 		call->lineage = origin->socket ? LINEAGE_GOROUTINE : LINEAGE_UNKNOWN;
 	}
-	call->origin_socket = origin->socket;
-	call->origin_position = origin->position;
+	call->trigger_socket = origin->socket;
+	call->trigger_position = origin->position;
 }
 
 /* Who read a request works for it. */
@@ -76,10 +77,12 @@ static __always_inline void tell_runtime(struct call *call, bool turned)
 		return;
 	room->origin.socket = call->state->cookie;
 	room->origin.position = call->position + call->length;
-	if (runtime->kind == RUNTIME_PYTHON)
-		python_reads(runtime, call->task, room, turned);
-	else
-		goroutine_works_for(runtime, current_goroutine(call->task), tgid, &room->origin);
+	if (runtime->kind == RUNTIME_PYTHON) {
+		if (python_enter(room, runtime, call->task))
+			python_reads(room, turned);
+		return;
+	}
+	goroutine_works_for(runtime, current_goroutine(call->task), tgid, &room->origin);
 }
 
 static __always_inline void capture(struct call *call, const struct buffers *buffers,

@@ -118,7 +118,7 @@ static __always_inline bool postgresql_request(__u64 first)
 	return is_text(first >> 48) || (type == 'B' && !(__u8)(first >> 48));
 }
 
-static __always_inline __u8 classify_request(__u64 first)
+__noinline int classify_request(__u64 first)
 {
 	if (http1_request(first))
 		return WIRE_PROTOCOL_HTTP1;
@@ -163,8 +163,11 @@ static __always_inline bool tls_record(__u64 first, __u32 count)
 	return type == 23 && (__u8)(first >> 16) >= 1 && length >= 16;
 }
 
-/* `count`: how many of the first eight bytes there are. */
-static __always_inline __u8 classify(__u64 first, __u32 count)
+/*
+ * `count`: how many of the first eight bytes there are. Not static: the verifier looks at such a
+ * function once, not at each call.
+ */
+__noinline int classify(__u64 first, __u32 count)
 {
 	if (tls_record(first, count))
 		return WIRE_PROTOCOL_TLS;

@@ -142,16 +142,16 @@ static __always_inline struct socket_state *datagram_state(struct sock *sk)
 	return state;
 }
 
-static __always_inline bool write_datagram(const struct call *call, const struct buffers *buffers,
+static __always_inline bool write_datagram(struct call *call, const struct buffers *buffers,
 					   struct scratch *scratch, const struct wire_peer *peer)
 {
 	struct wire_data *record = &scratch->data;
 	int captured = 0;
 
+	if (call->direction == DIRECTION_SEND)
+		take_trigger(call);
 	fill_data(record, call);
 	record->header.kind = WIRE_DATAGRAM;
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(record, call);
 	if (buffers->kind != BUFFERS_NONE)
 		captured = gather(scratch, buffers,
 				  call->length < DATAGRAM_BYTES ? call->length : DATAGRAM_BYTES);

@@ -223,23 +223,32 @@ static __always_inline void python_serves(struct python_lineage *lineage, __u64 
 		lineage->flags |= CONTEXT_SHARED;
 }
 
+/* Sets the key of the context that the thread is in; false when there is none. */
+static __always_inline bool python_enter(struct lineage_room *room,
+					 const struct wire_runtime *runtime,
+					 const struct task_struct *task)
+{
+	room->key.context = python_current(runtime, task);
+	room->key.tgid = task->tgid;
+	return room->key.context;
+}
+
 /*
+ * The functions from here on are not static: the verifier looks at each once, not at every call.
+ *
  * asyncio accepts a connection in a task of its own, whose context is copied for the reader's
  * callback by way of one more: those three, and what is copied from them, work for it.
  */
-static __always_inline void python_reads(const struct wire_runtime *runtime,
-					 const struct task_struct *task,
-					 struct lineage_room *room, bool turned)
+__noinline int python_reads(struct lineage_room *room, __u32 turned)
 {
-	const struct origin *origin = &room->origin;
 	struct python_connection *connection;
 	struct python_lineage *lineage;
 	__u64 reader, id, number = 1, now = bpf_ktime_get_ns();
+	const struct origin *origin;
 
-	room->key.context = python_current(runtime, task);
-	room->key.tgid = task->tgid;
-	if (!room->key.context)
-		return;
+	if (!room)
+		return 0;
+	origin = &room->origin;
 	connection = bpf_map_lookup_elem(&python_connections, &origin->socket);
 	if (!connection) {
 		room->first.position = origin->position;
@@ -259,39 +268,37 @@ static __always_inline void python_reads(const struct wire_runtime *runtime,
 	id = reader;
 	for (int above = 0; above < 3; above++) {
 		if (!id || (id >> 8) + ACCEPT_NS < reader >> 8)
-			return;
+			return 0;
 		lineage = bpf_map_lookup_elem(&python_lineages, &id);
 		if (!lineage)
-			return;
+			return 0;
 		python_serves(lineage, origin->socket);
 		if (id == reader)
 			lineage->read_last = number;
 		id = lineage->parent;
 	}
+	return 0;
 }
 
 /* The context in which a response is written works for that connection. */
-static __always_inline void python_answers(const struct wire_runtime *runtime,
-					   const struct task_struct *task,
-					   struct lineage_room *room)
+__noinline int python_answers(struct lineage_room *room)
 {
 	struct python_connection *connection;
 	struct python_lineage *lineage;
 
-	room->key.context = python_current(runtime, task);
-	room->key.tgid = task->tgid;
-	if (!room->key.context)
-		return;
+	if (!room)
+		return 0;
 	room->id = context_met(room);
 	lineage = bpf_map_lookup_elem(&python_lineages, &room->id);
 	if (!lineage)
-		return;
+		return 0;
 	python_serves(lineage, room->origin.socket);
 	connection = bpf_map_lookup_elem(&python_connections, &room->origin.socket);
 	if (!connection || lineage->answered_last == connection->requests)
-		return;
+		return 0;
 	lineage->answered_last = connection->requests;
 	lineage->answered++;
+	return 0;
 }
 
 /*
@@ -309,17 +316,13 @@ static __always_inline bool is_present(const struct python_lineage *lineage, __u
 }
 
 /* The nearest ancestor that works for a connection tells the request. Returns a LINEAGE_. */
-static __always_inline __u8 python_origin(struct lineage_room *room,
-					  const struct wire_runtime *runtime,
-					  const struct task_struct *task)
+__noinline int python_origin(struct lineage_room *room)
 {
 	struct python_connection *connection;
 	struct python_lineage *lineage = NULL;
 	__u64 *known, serves;
 
-	room->key.context = python_current(runtime, task);
-	room->key.tgid = task->tgid;
-	if (!room->key.context)
+	if (!room)
 		return LINEAGE_NONE;
 	known = bpf_map_lookup_elem(&python_contexts, &room->key);
 	if (!known)

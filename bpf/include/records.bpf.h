@@ -41,20 +41,23 @@ static __always_inline void fill_addresses(struct wire_connection *record, struc
 static __always_inline bool announce(struct socket_state *state, struct sock *sk,
 				     struct task_struct *task, struct capture_counters *count)
 {
-	struct wire_connection record = {};
+	struct wire_connection *record =
+		bpf_ringbuf_reserve(&socket_messages, sizeof(*record), 0);
 
-	fill_header(&record.header, WIRE_CONNECTION, sizeof(record));
-	record.socket = state->cookie;
-	record.tgid = task->tgid;
-	record.netns = FIELD2(sk, __sk_common.skc_net.net, ns.inum);
-	record.cgroup_id = bpf_get_current_cgroup_id();
-	record.local_start = state->local_start;
-	record.remote_start = state->remote_start;
-	record.flags = state->peer_flags;
-	record.protocol = state->protocol;
-	fill_addresses(&record, sk);
-	if (bpf_ringbuf_output(&socket_messages, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+	if (!record)
 		return false;
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_header(&record->header, WIRE_CONNECTION, sizeof(*record));
+	record->socket = state->cookie;
+	record->tgid = task->tgid;
+	record->netns = FIELD2(sk, __sk_common.skc_net.net, ns.inum);
+	record->cgroup_id = bpf_get_current_cgroup_id();
+	record->local_start = state->local_start;
+	record->remote_start = state->remote_start;
+	record->flags = state->peer_flags;
+	record->protocol = state->protocol;
+	fill_addresses(record, sk);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	state->flags |= SOCKET_ANNOUNCED;
 	state->generation = count->announce_generation;
 	count->connections++;
@@ -71,8 +74,9 @@ struct call {
 	__u32 length;
 	__u8 direction;
 	__u8 lineage; /* LINEAGE_ */
-	__u64 origin_socket; /* the request that the runtime names */
-	__u64 origin_position;
+	__u8 trigger_flags; /* DATA_ */
+	__u64 trigger_socket; /* the request that the runtime names; else see take_trigger */
+	__u64 trigger_position;
 };
 
 static __always_inline void fill_data(struct wire_data *record, const struct call *call)
@@ -88,8 +92,9 @@ static __always_inline void fill_data(struct wire_data *record, const struct cal
 	record->lineage = call->lineage;
 	record->tgid = call->task->tgid;
 	record->tid = call->task->pid;
-	record->trigger_socket = 0;
-	record->trigger_position = 0;
+	record->flags |= call->trigger_flags;
+	record->trigger_socket = call->trigger_socket;
+	record->trigger_position = call->trigger_position;
 	*(__u64 *)record->tail = 0;
 }
 
@@ -97,7 +102,7 @@ static __always_inline void fill_data(struct wire_data *record, const struct cal
  * What the thread read last; or, on a connection's first send, what came before connect().
  * Not for the side that accepted: it answers.
  */
-static __always_inline void fill_trigger(struct wire_data *record, const struct call *call)
+static __always_inline void take_trigger(struct call *call)
 {
 	struct socket_state *state = call->state;
 	struct thread_state *last;
@@ -106,30 +111,24 @@ static __always_inline void fill_trigger(struct wire_data *record, const struct 
 		return;
 	if (call->lineage > LINEAGE_UNKNOWN) {
 		state->flags &= ~SOCKET_OPENED;
-		record->trigger_socket = call->origin_socket;
-		record->trigger_position = call->origin_position;
 		return;
 	}
 	if (state->flags & SOCKET_OPENED) {
 		state->flags &= ~SOCKET_OPENED;
-		record->trigger_socket = state->trigger.socket;
-		record->trigger_position = state->trigger.position;
-		record->flags |= DATA_TRIGGER_CONNECT;
-		if (state->trigger.switches)
-			record->flags |= DATA_SLEPT;
-		if (state->trigger.waited)
-			record->flags |= DATA_WAITED;
+		call->trigger_socket = state->trigger.socket;
+		call->trigger_position = state->trigger.position;
+		call->trigger_flags = DATA_TRIGGER_CONNECT |
+				      (state->trigger.switches ? DATA_SLEPT : 0) |
+				      (state->trigger.waited ? DATA_WAITED : 0);
 		return;
 	}
 	last = bpf_task_storage_get(&thread_states, call->task, 0, 0);
 	if (!last)
 		return;
-	record->trigger_socket = last->socket;
-	record->trigger_position = last->position;
-	if (last->switches != call->task->nvcsw)
-		record->flags |= DATA_SLEPT;
-	if (last->waited)
-		record->flags |= DATA_WAITED;
+	call->trigger_socket = last->socket;
+	call->trigger_position = last->position;
+	call->trigger_flags = (last->switches != call->task->nvcsw ? DATA_SLEPT : 0) |
+			      (last->waited ? DATA_WAITED : 0);
 }
 
 static __always_inline void remember_read(const struct call *call)
@@ -195,8 +194,6 @@ static __always_inline bool write_within(const struct call *call, __u64 base, __
 	if (!record)
 		return false;
 	fill_data(record, call);
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(record, call);
 	/* The compiler knows the bound; the verifier has to see it. */
 	barrier_var(captured);
 	if (captured > room || bpf_probe_read_user(record + 1, captured, (void *)base)) {
@@ -241,22 +238,21 @@ static __always_inline int write_head_within(const struct call *call, __u64 base
 		return NOT_WRITTEN;
 	}
 	fill_data(record, call);
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(record, call);
 	submit_data(record, call, length);
 	return WRITTEN;
 }
 
 /*
- * A message in several buffers, of which the first may be all that is needed: without the
- * scratch, and without reading the others.
+ * A small call in one buffer, or in several of which the first may be all that is needed: without
+ * the scratch, and without reading the others.
  */
 static __always_inline int write_first_buffer(const struct call *call,
 					      const struct buffers *buffers, __u32 share)
 {
-	struct user_iovec first;
+	struct user_iovec first = { buffers->base, call->length };
 
-	if (bpf_probe_read_user(&first, sizeof(first), (void *)buffers->base))
+	if (buffers->kind == BUFFERS_VECTOR &&
+	    bpf_probe_read_user(&first, sizeof(first), (void *)buffers->base))
 		return NOT_WRITTEN;
 	if (first.length > share || first.length > SMALL_PAYLOAD)
 		return NOT_WRITTEN;
@@ -265,6 +261,16 @@ static __always_inline int write_first_buffer(const struct call *call,
 	if (first.length <= SHORT_PAYLOAD)
 		return write_head_within(call, first.base, first.length, SHORT_PAYLOAD);
 	return write_head_within(call, first.base, first.length, SMALL_PAYLOAD);
+}
+
+/* Of several buffers only where a message begins, and the first was enough until now. */
+static __always_inline bool needs_one_buffer(const struct call *call, const struct buffers *buffers,
+					     __u32 share)
+{
+	if (buffers->kind == BUFFERS_ONE)
+		return share == call->length && share <= SMALL_PAYLOAD;
+	return buffers->kind == BUFFERS_VECTOR && !call->state->budget_used &&
+	       !(call->state->flags & SOCKET_MANY_BUFFERS);
 }
 
 /* Payload into the scratch, or the reason why there is none. Returns its bytes. */
@@ -315,14 +321,14 @@ static __always_inline bool write_pieces(struct call *call, const struct buffers
 	__u32 left = whole;
 	bool written = true;
 
+	fill_data(record, call);
 	for (int piece = 0; piece < PIECES_MAX && left; piece++) {
 		__u32 length = left < CAPTURE_CALL_MAX ? left : CAPTURE_CALL_MAX;
 		__u32 captured = length;
 
 		call->length = piece == PIECES_MAX - 1 ? left : length;
-		fill_data(record, call);
-		if (call->direction == DIRECTION_SEND)
-			fill_trigger(record, call);
+		record->position = call->position;
+		record->length = call->length;
 		if (bpf_probe_read_user(scratch->payload, captured, (void *)base)) {
 			record->flags |= DATA_NO_PAYLOAD;
 			call->count->no_payload[NO_PAYLOAD_FAULT]++;
@@ -354,22 +360,19 @@ static __always_inline bool write_data(struct call *call, const struct buffers *
 	__u32 share = share_of(call);
 	__u32 captured;
 
-	if (buffers->kind == BUFFERS_ONE && share == call->length && share <= SMALL_PAYLOAD)
-		return write_small(call, buffers->base);
-	if (buffers->kind == BUFFERS_ONE && call->length > CAPTURE_CALL_MAX &&
-	    call->state->protocol == WIRE_PROTOCOL_HTTP2 &&
-	    call->state->budget_used < TURN_BUDGETS * capture_bytes_max)
-		return write_pieces(call, buffers, scratch);
-	if (buffers->kind == BUFFERS_VECTOR && !call->state->budget_used &&
-	    !(call->state->flags & SOCKET_MANY_BUFFERS)) {
+	if (call->direction == DIRECTION_SEND)
+		take_trigger(call);
+	if (needs_one_buffer(call, buffers, share)) {
 		int done = write_first_buffer(call, buffers, share);
 
 		if (done != NOT_WRITTEN)
 			return done == WRITTEN;
 	}
+	if (buffers->kind == BUFFERS_ONE && call->length > CAPTURE_CALL_MAX &&
+	    call->state->protocol == WIRE_PROTOCOL_HTTP2 &&
+	    call->state->budget_used < TURN_BUDGETS * capture_bytes_max)
+		return write_pieces(call, buffers, scratch);
 	fill_data(record, call);
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(record, call);
 	captured = fill_payload(scratch, call, buffers, share);
 	if (captured > CAPTURE_CALL_MAX)
 		return false;

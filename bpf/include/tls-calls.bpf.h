@@ -39,8 +39,6 @@ static __always_inline bool tls_write_within(const struct call *call, __u64 base
 		return false;
 	fill_data(record, call);
 	record->flags |= DATA_TLS;
-	if (call->direction == DIRECTION_SEND)
-		fill_trigger(record, call);
 	barrier_var(captured);
 	if (captured > room || !base ||
 	    bpf_probe_read_user(record + 1, captured, (void *)base)) {
@@ -176,6 +174,8 @@ static __always_inline void tls_capture(struct call *call, __u64 base, bool turn
 	}
 	if (!tls_is_followed(call, base, turned) || tls_is_shed(call, base, turned))
 		return;
+	if (call->direction == DIRECTION_SEND)
+		take_trigger(call);
 	if (state->protocol == WIRE_PROTOCOL_HTTP2 && call->length > CAPTURE_CALL_MAX &&
 	    state->budget_used < TURN_BUDGETS * capture_bytes_max)
 		written = tls_write_pieces(call, base);
