@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, soak. Writes bench/results/NAME.json.
+// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, store, soak. Writes bench/results/NAME.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { benchOverload } from "./overload.ts";
 import { benchPage } from "./page.ts";
 import { benchProtocols } from "./protocols.ts";
 import { benchSteadyRate } from "./steady-rate.ts";
+import { benchStore } from "./store.ts";
 import { describeMachine } from "./support/machine.ts";
 
 const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = {
@@ -20,6 +21,7 @@ const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = 
   collector: (folder) => benchCollector(folder, { rounds: 3, seconds: 10 }),
   protocols: async () => benchProtocols(4),
   page: () => benchPage(8),
+  store: (folder) => benchStore(folder, { spans: 10_000_000 }),
   soak: (folder) => benchSteadyRate(folder, { rate: 20_000, warmUpSeconds: 10, seconds: 300 }),
 };
 

@@ -2,7 +2,6 @@
 import {
   type AttributeValue,
   attributesOf,
-  forEachSpan,
   type SpanContext,
   type SpanView,
 } from "../pdata/span-view.ts";
@@ -20,6 +19,7 @@ import type { QueryClock } from "./query-clock.ts";
 import { serviceNameIn } from "./resource-name.ts";
 import type { Segment } from "./segment.ts";
 import type { BlockEntry } from "./segment-format.ts";
+import { visitRows } from "./span-rows.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 /** What a span must be to be found; what is undefined is not asked for. */
@@ -197,13 +197,11 @@ function readRows({ segment, block, rows, query }: RowsQuery): readonly FoundSpa
   const bytes = segment.spans(block);
   if (bytes === undefined) return [];
   const found: FoundSpan[] = [];
-  let row = -1;
   let last: SpanContext | undefined;
   let service = "";
   let resource: ReadonlyMap<string, AttributeValue> = new Map();
-  forEachSpan(bytes, (span, context) => {
-    row++;
-    if (!rows.has(row)) return;
+  const isWanted = (row: number): boolean => rows.has(row);
+  visitRows(bytes, isWanted, (span, context) => {
     if (context !== last) {
       last = context;
       const name = serviceNameIn(context.resource);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { forEachSpan, type SpanContext, type SpanView } from "../pdata/span-view.ts";
+import type { SpanContext, SpanView } from "../pdata/span-view.ts";
 import { traceHashOf } from "./columns.ts";
 import type { QueryClock } from "./query-clock.ts";
+import { type RowTest, visitRows } from "./span-rows.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 const BLOCKS_READ_MAX = 10_000;
@@ -16,6 +17,14 @@ export interface TraceVisit {
 export function traceIdBytes(hex: string): Buffer | undefined {
   if (!/^[0-9a-fA-F]{1,32}$/.test(hex)) return undefined;
   return Buffer.from(hex.padStart(32, "0"), "hex");
+}
+
+/** Most spans begin with their trace id: two bytes of tag and length, then the id. */
+function mayBeOf(bytes: Buffer, traceId: Buffer): RowTest {
+  return (_row, start, stop) => {
+    if (stop - start < 18 || bytes[start] !== 0x0a || bytes[start + 1] !== 0x10) return true;
+    return traceId.compare(bytes, start + 2, start + 18) === 0;
+  };
 }
 
 /**
@@ -37,7 +46,8 @@ export async function visitTrace(
       await clock.breathe();
       const bytes = segment.spans(block);
       if (bytes === undefined) continue;
-      forEachSpan(bytes, (span, context) => {
+      const isWanted = mayBeOf(bytes, traceId);
+      visitRows(bytes, isWanted, (span, context) => {
         const at = span.traceIdStart;
         if (at < 0 || traceId.compare(bytes, at, at + 16) !== 0) return;
         found++;
