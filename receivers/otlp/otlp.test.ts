@@ -106,12 +106,14 @@ test("every signal arrives as the bytes that were sent, by HTTP and by gRPC", as
     const batch = running.batches.at(-1);
     assert.equal(batch?.signal, signal);
     assert.equal(batch?.transport, "http");
+    assert.equal(batch?.sender, "127.0.0.1");
     assert.deepEqual(Buffer.concat(batch?.chunks ?? []), body);
   }
   const traces = golden("traces", "bin");
   assert.equal((await exportGrpc(context, running, traces)).code, GRPC.ok);
   const batch = running.batches.at(-1);
   assert.equal(batch?.transport, "grpc");
+  assert.equal(batch?.sender, "127.0.0.1");
   assert.deepEqual(Buffer.concat(batch?.chunks ?? []), traces);
   assert.equal(batch?.bytes, traces.length);
 });

@@ -26,6 +26,13 @@ const RETRY_AFTER_MS = 1_000;
 /** Ends one request. */
 export type Done = (status: GrpcStatus) => void;
 
+interface Received {
+  readonly transport: Transport;
+  readonly body: Uint8Array;
+  /** An IP address, or empty. */
+  readonly sender: string;
+}
+
 /** OTLP over gRPC and HTTP: one pair of servers for all signals. */
 export class OtlpReceiver implements Receiver {
   readonly #settings: ReceiverSettings;
@@ -91,8 +98,8 @@ export class OtlpReceiver implements Receiver {
   async #startGrpc(config: GrpcConfig, host: Host): Promise<void> {
     const methods = new Map<string, UnaryHandler>();
     for (const signal of this.#signals()) {
-      methods.set(REQUESTS[signal].grpcPath, (message, reply) =>
-        this.#consume(signal, "grpc", message, reply),
+      methods.set(REQUESTS[signal].grpcPath, (message, reply, sender) =>
+        this.#consume(signal, { transport: "grpc", body: message, sender }, reply),
       );
     }
     const messageMib = config.max_recv_msg_size_mib || MESSAGE_MIB_DEFAULT;
@@ -121,7 +128,8 @@ export class OtlpReceiver implements Receiver {
       this.#signals().map((signal) => [
         paths[signal],
         otlpRoute(signal, {
-          consume: (body, done) => this.#consume(signal, "http", body, done),
+          consume: (body, sender, done) =>
+            this.#consume(signal, { transport: "http", body, sender }, done),
           malformed: () => this.#counters.http.malformed.add(1),
         }),
       ]),
@@ -142,7 +150,8 @@ export class OtlpReceiver implements Receiver {
   }
 
   /** Validates one request body, hands it on and answers by what becomes of it. */
-  #consume(signal: OtlpSignal, transport: Transport, body: Uint8Array, done: Done): void {
+  #consume(signal: OtlpSignal, received: Received, done: Done): void {
+    const { transport, body, sender } = received;
     const counters = this.#counters[transport];
     const items = validateRequest(signal, body);
     if (items < 0) {
@@ -163,7 +172,8 @@ export class OtlpReceiver implements Receiver {
     }
     const receipt = createReceipt((outcome) => done(statusOf(outcome)));
     const chunks = [body];
-    this.#outputs[signal].next({ signal, chunks, items, bytes: body.length, transport, receipt });
+    const bytes = body.length;
+    this.#outputs[signal].next({ signal, chunks, items, bytes, transport, sender, receipt });
   }
 }
 

@@ -26,7 +26,8 @@ import { type ListenAddress, listen } from "./listen.ts";
 export type Reply = (status: GrpcStatus, body?: Uint8Array) => void;
 
 /** Takes one request message and calls `reply` once, now or later. */
-export type UnaryHandler = (message: Uint8Array, reply: Reply) => void;
+/** `sender` is the IP address of the other end, empty where it has none. */
+export type UnaryHandler = (message: Uint8Array, reply: Reply, sender: string) => void;
 
 export interface GrpcServerOptions {
   readonly address: ListenAddress;
@@ -290,13 +291,18 @@ class Call {
 
   #handle(message: Uint8Array): void {
     if (this.#admitted === undefined) {
-      this.#handler?.(message, (status, body) => this.#end(status, body));
+      this.#give(message);
       return;
     }
     void this.#admitted.then((isAdmitted) => {
       if (!isAdmitted || this.#done) return;
-      this.#handler?.(message, (status, body) => this.#end(status, body));
+      this.#give(message);
     });
+  }
+
+  #give(message: Uint8Array): void {
+    const sender = this.#stream.session?.socket.remoteAddress ?? "";
+    this.#handler?.(message, (status, body) => this.#end(status, body), sender);
   }
 
   #end(status: GrpcStatus, body: Uint8Array = NO_BYTES): void {

@@ -21,6 +21,8 @@ export interface HttpPost {
   /** Lower case, without parameters. */
   readonly contentType: string;
   readonly body: Uint8Array;
+  /** The IP address of the other end, empty where it has none. */
+  readonly sender: string;
 }
 
 /** What answers the POSTs of one path. */
@@ -186,7 +188,8 @@ export class HttpServer {
       send(request, response, route.failure(contentType, 400, message));
       return;
     }
-    route.handle({ contentType, body: body.bytes }, (answer) => send(request, response, answer));
+    const post = { contentType, body: body.bytes, sender: request.socket.remoteAddress ?? "" };
+    route.handle(post, (answer) => send(request, response, answer));
   }
 }
 
