@@ -22,6 +22,7 @@ import { factory as natRewriteProcessor } from "../processors/nat_rewrite/factor
 import { factory as resourceProcessor } from "../processors/resource/factory.ts";
 import { factory as resourceDetectionProcessor } from "../processors/resource_detection/factory.ts";
 import { factory as spanStitchProcessor } from "../processors/span_stitch/factory.ts";
+import { factory as tailSamplingProcessor } from "../processors/tail_sampling/factory.ts";
 import { factory as transformProcessor } from "../processors/transform/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as hostMetricsReceiver } from "../receivers/host_metrics/factory.ts";
@@ -42,6 +43,7 @@ export const FACTORIES: readonly Factory[] = [
   resourceProcessor,
   filterProcessor,
   transformProcessor,
+  tailSamplingProcessor,
   k8sAttributesProcessor,
   resourceDetectionProcessor,
   spanStitchProcessor,

@@ -95,6 +95,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return "{attributes: [{key: a, value: 1, action: upsert}]}";
     case "k8s_attributes":
       return "{passthrough: true}";
+    case "tail_sampling":
+      return "{policies: [{name: all, type: always_sample}]}";
     case "memory_limiter":
       return "{check_interval: 1s, limit_mib: 4000}";
     default:
