@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { findContainer, RuntimeFiles } from "./container.ts";
+import { findContainer, findPodUid, RuntimeFiles } from "./container.ts";
 
 const ID = "e0f1".repeat(16);
 const POD = "pod0f4e2d6a-1111-2222-3333-444455556666";
@@ -37,6 +37,28 @@ test("what is no container is none", () => {
     `/system.slice/job-${ID}.service`,
   ];
   for (const path of paths) assert.equal(findContainer([path], NAMELESS), undefined, path);
+});
+
+test("a pod's uid is found under each cgroup driver, and none for a static pod", () => {
+  const uid = POD.slice("pod".length);
+  const escaped = POD.replaceAll("-", "_");
+  for (const path of [
+    `/kubepods/burstable/${POD}/${ID}`,
+    `/kubepods/${POD}`,
+    `/../../kubepods-besteffort-${escaped}.slice/cri-containerd-${ID}.scope`,
+    `/kubepods.slice/kubepods-${escaped}.slice/crio-${ID}.scope/container`,
+    `/system.slice/containerd.service/kubepods-burstable-${escaped}.slice:cri-containerd:${ID}`,
+  ]) {
+    assert.equal(findPodUid(["/", path]), uid, path);
+  }
+  for (const path of [
+    `/docker/${ID}`,
+    `/kubepods/burstable/pod${"a".repeat(32)}/${ID}`,
+    `/x${POD}/${ID}`,
+    `/${POD}x`,
+  ]) {
+    assert.equal(findPodUid([path]), undefined, path);
+  }
 });
 
 test("system containers have names", () => {

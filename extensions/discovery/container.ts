@@ -34,6 +34,21 @@ export function findContainer(
   return undefined;
 }
 
+const POD_UID =
+  /(?:^|[/-])pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?(?=[/:]|$)/;
+
+/**
+ * The Kubernetes pod of a container: `…-podUID.slice` with underscores under systemd, `/podUID`
+ * under cgroupfs. None for a static pod: its cgroup has a hash in place of the API's uid.
+ */
+export function findPodUid(paths: readonly string[]): string | undefined {
+  for (const path of paths) {
+    const uid = POD_UID.exec(path)?.[1];
+    if (uid !== undefined) return uid.replaceAll("_", "-");
+  }
+  return undefined;
+}
+
 const ID_SEGMENT = /(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$/;
 
 function containerId(path: string): string | undefined {

@@ -39,6 +39,16 @@ test("the service's name is the first that is known, in the documented order", (
   assert.equal(serviceName({ exe: "/usr/sbin/nginx (deleted)" }), "nginx");
 });
 
+test("a process in a pod has the pod's uid", () => {
+  const uid = "0f4e2d6a-1111-2222-3333-444455556666";
+  const cgroup = `/kubepods/burstable/pod${uid}/${ID}`;
+  const { attributes } = withFacts({ exe: "/bin/app", cgroup }, (facts) =>
+    identify(facts, { targetName: undefined, hostName: "h" }),
+  );
+  assert.equal(attributes.get("k8s.pod.uid"), uid);
+  assert.equal(attributes.get("container.id"), ID);
+});
+
 test("a process is described without its arguments", () => {
   const given = {
     exe: "/usr/bin/node",

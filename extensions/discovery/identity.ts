@@ -3,11 +3,13 @@ import {
   ATTR_CONTAINER_ID,
   ATTR_CONTAINER_NAME,
   ATTR_HOST_NAME,
+  ATTR_K8S_POD_UID,
   ATTR_PROCESS_EXECUTABLE_NAME,
   ATTR_PROCESS_PID,
   ATTR_PROCESS_RUNTIME_NAME,
 } from "@opentelemetry/semantic-conventions/incubating";
 import type { SelectedProcess } from "../../src/model/process.ts";
+import { findPodUid } from "./container.ts";
 import type { ProcessFacts } from "./process-facts.ts";
 import { executableName, programName, runtimeName } from "./program-name.ts";
 
@@ -42,6 +44,8 @@ export function identify(facts: ProcessFacts, options: IdentityOptions): Selecte
   if (runtime !== undefined) attributes.set(ATTR_PROCESS_RUNTIME_NAME, runtime);
   if (container?.id !== undefined) attributes.set(ATTR_CONTAINER_ID, container.id);
   if (container?.name !== undefined) attributes.set(ATTR_CONTAINER_NAME, container.name);
+  const podUid = container?.id === undefined ? undefined : findPodUid(facts.cgroups);
+  if (podUid !== undefined) attributes.set(ATTR_K8S_POD_UID, podUid);
   for (const [key, value] of given) attributes.set(key, value);
   attributes.set(ATTR_PROCESS_PID, facts.pid);
   return { pid: facts.pid, serviceName: serviceName.slice(0, VALUE_LENGTH_MAX), attributes };

@@ -162,10 +162,15 @@ export function addContainer(list: AttributeList, runtimes: ContainerRuntimes): 
 }
 
 function containerOf(pod: Pod, list: AttributeList, id: string): PodContainer | undefined {
-  if (id !== "") return pod.containers.find((container) => container.ids.includes(id));
+  const known = pod.containers.find((container) => container.ids.includes(id));
+  if (known !== undefined) return known;
   const name = textAt(list, CONTAINER_NAME);
   if (name !== "") return pod.containers.find((container) => container.name === name);
-  return pod.containers.length === 1 ? pod.containers[0] : undefined;
+  const regular = pod.containers.filter(({ isRegular }) => isRegular);
+  // An id that is not known yet is most likely the only container's.
+  return regular.length === 1 && (id === "" || regular[0]?.ids.length === 0)
+    ? regular[0]
+    : undefined;
 }
 
 function textAt(list: AttributeList, key: Uint8Array): string {

@@ -171,6 +171,26 @@ test("jobs, their CronJob, and a Deployment from its ReplicaSet's name need no m
   assert.deepEqual([...new Set(api.asked.map(({ path }) => path))], ["/api/v1/pods"]);
 });
 
+test("a pod's only container is it without an id, and before the API knows the id", async (context) => {
+  const { send } = await running(context, {}, (put) => {
+    put.put("pods", {
+      metadata: { name: "young", uid: "uid-young" },
+      spec: { containers: [{ name: "app", image: "a:1" }], initContainers: [{ name: "init" }] },
+    });
+    put.put("pods", {
+      metadata: { name: "grown", uid: "uid-grown" },
+      spec: { containers: [{ name: "app", image: "a:1" }] },
+      status: { containerStatuses: [{ name: "app", containerID: `containerd://${CART_ID}` }] },
+    });
+  });
+  const nameFor = async (resource: Attributes): Promise<unknown> =>
+    (await send(resource)).resource["k8s.container.name"];
+  assert.equal(await nameFor({ "k8s.pod.uid": "uid-young" }), "app");
+  assert.equal(await nameFor({ "k8s.pod.uid": "uid-young", "container.id": OLD_ID }), "app");
+  assert.equal(await nameFor({ "k8s.pod.uid": "uid-grown" }), "app");
+  assert.equal(await nameFor({ "k8s.pod.uid": "uid-grown", "container.id": OLD_ID }), undefined);
+});
+
 test("a container's earlier life is found by its id and by its restart count", async (context) => {
   const extract = { metadata: ["k8s.container.name", "container.id"] };
   const { send } = await running(context, { extract });

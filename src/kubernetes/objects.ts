@@ -28,6 +28,8 @@ export interface PodContainer {
   /** Without the runtime's scheme; the newest first, then the ones of earlier starts. */
   readonly ids: readonly string[];
   readonly restartCount: number;
+  /** Neither an init container nor an ephemeral one. */
+  readonly isRegular: boolean;
 }
 
 export interface Pod extends ObjectMeta {
@@ -113,11 +115,18 @@ function containersOf(spec: JsonObject, status: JsonObject): readonly PodContain
         return [textOf(one["name"]), one] as const;
       }),
     );
-    return listOf(spec[specs]).map((entry) => containerOf(objectOf(entry), known));
+    const isRegular = specs === "containers";
+    return listOf(spec[specs]).map((entry) => ({
+      ...containerOf(objectOf(entry), known),
+      isRegular,
+    }));
   });
 }
 
-function containerOf(spec: JsonObject, known: ReadonlyMap<string, JsonObject>): PodContainer {
+function containerOf(
+  spec: JsonObject,
+  known: ReadonlyMap<string, JsonObject>,
+): Omit<PodContainer, "isRegular"> {
   const name = textOf(spec["name"]);
   const status = objectOf(known.get(name));
   const last = objectOf(objectOf(status["lastState"])["terminated"]);
