@@ -16,6 +16,7 @@ import { factory as uiExtension } from "../extensions/ui/factory.ts";
 import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as filterProcessor } from "../processors/filter/factory.ts";
+import { factory as groupByTraceProcessor } from "../processors/groupbytrace/factory.ts";
 import { factory as k8sAttributesProcessor } from "../processors/k8s_attributes/factory.ts";
 import { factory as memoryLimiterProcessor } from "../processors/memory_limiter/factory.ts";
 import { factory as natRewriteProcessor } from "../processors/nat_rewrite/factory.ts";
@@ -44,6 +45,7 @@ export const FACTORIES: readonly Factory[] = [
   filterProcessor,
   transformProcessor,
   tailSamplingProcessor,
+  groupByTraceProcessor,
   k8sAttributesProcessor,
   resourceDetectionProcessor,
   spanStitchProcessor,

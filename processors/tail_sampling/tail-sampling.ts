@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Observable } from "rxjs";
+import { type Piece, TraceRegrouper } from "../../src/attributes/trace-regrouper.ts";
 import type { PipelineSettings, Processor } from "../../src/component/component.ts";
 import { messageOf } from "../../src/component/errors.ts";
 import type { Counter, Labels } from "../../src/component/telemetry.ts";
@@ -8,7 +9,6 @@ import { createFailures } from "../../src/pipeline/per-batch.ts";
 import { ThrottledLog } from "../../src/pipeline/throttled-log.ts";
 import type { TailSamplingConfig } from "./config.ts";
 import { createPolicy, type Decision, type Policy } from "./policies.ts";
-import { type Piece, Regrouper } from "./regroup.ts";
 import type { Trace } from "./trace.ts";
 
 const TICK_MS = 1000;
@@ -51,7 +51,7 @@ export class TailSampling implements Processor {
   readonly #traces = new Map<string, Trace>();
   readonly #kept: DecisionCache;
   readonly #dropped: DecisionCache;
-  readonly #regrouper = new Regrouper();
+  readonly #regrouper = new TraceRegrouper();
   readonly #failures: ReturnType<typeof createFailures>;
   readonly #log: ThrottledLog;
   readonly #tooEarly: Counter;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { malformed } from "../../src/attributes/attribute-list.ts";
-import { ProtoWriter } from "../../src/pdata/proto-writer.ts";
-import { FieldReader, WIRE_BYTES } from "../../src/pdata/wire.ts";
+
+import { ProtoWriter } from "../pdata/proto-writer.ts";
+import { FieldReader, WIRE_BYTES } from "../pdata/wire.ts";
+import { malformed } from "./attribute-list.ts";
 
 const RESOURCE_SPANS = 1;
 const SCOPE_SPANS = 2;
@@ -34,7 +35,7 @@ export interface Piece {
 }
 
 /** Takes request bodies apart by trace. */
-export class Regrouper {
+export class TraceRegrouper {
   readonly #readers = [
     new FieldReader(),
     new FieldReader(),
