@@ -64,13 +64,14 @@ export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Elem
   const magnify = (factor: number): void => {
     zoom.value = Math.max(0.5, Math.min(20, zoom.value * factor));
   };
+  const whole = (): void => {
+    zoom.value = 1;
+    shift.value = { x: 0, y: 0 };
+  };
   const onKey = (event: KeyboardEvent): void => {
     if (event.key === "+" || event.key === "=") magnify(ZOOM_STEP);
     else if (event.key === "-") magnify(1 / ZOOM_STEP);
-    else if (event.key === "0") {
-      zoom.value = 1;
-      shift.value = { x: 0, y: 0 };
-    }
+    else if (event.key === "0") whole();
   };
   const onMove = (event: TargetedPointerEvent<SVGSVGElement>): void => {
     const { current } = drag;
@@ -88,46 +89,61 @@ export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Elem
     drag.current = undefined;
   };
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset cannot be a drawing
-    <svg
-      class="map"
-      viewBox={`${x} ${y} ${width} ${height}`}
-      role="group"
-      aria-label={`${shape.nodes.length} nodes and ${shape.edges.length} calls; the table below has the same`}
-      onKeyDown={onKey}
-      onWheel={(event) => {
-        event.preventDefault();
-        magnify(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
-      }}
-      onPointerDown={(event) => {
-        drag.current = { from: { x: event.clientX, y: event.clientY }, shift: shift.value };
-      }}
-      onPointerMove={onMove}
-      onPointerUp={stop}
-      onPointerLeave={stop}
-    >
-      <Marks />
-      {shape.edges.map((edge, at) => (
-        <Edge
-          key={at}
-          shape={shape}
-          edge={edge}
-          points={layout.edges[at] ?? []}
-          chosen={chosen}
-          choose={choose}
-        />
-      ))}
-      {shape.nodes.map((node, at) => (
-        <Node
-          key={node.id}
-          shape={shape}
-          node={node}
-          at={layout.nodes[at]}
-          chosen={chosen}
-          choose={choose}
-        />
-      ))}
-    </svg>
+    <div class="map-box">
+      <div class="row zoom">
+        <button type="button" aria-label="Larger" onClick={() => magnify(ZOOM_STEP)}>
+          +
+        </button>
+        <button type="button" aria-label="Smaller" onClick={() => magnify(1 / ZOOM_STEP)}>
+          −
+        </button>
+        <button type="button" onClick={whole}>
+          All
+        </button>
+      </div>
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset cannot be a drawing */}
+      <svg
+        class="map"
+        viewBox={`${x} ${y} ${width} ${height}`}
+        role="group"
+        aria-label={`${shape.nodes.length} nodes and ${shape.edges.length} calls; the table below has the same`}
+        onKeyDown={onKey}
+        onWheel={(event) => {
+          // Without the key the wheel scrolls the page, as everywhere; a pinch comes with it.
+          if (!event.ctrlKey) return;
+          event.preventDefault();
+          magnify(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
+        }}
+        onPointerDown={(event) => {
+          drag.current = { from: { x: event.clientX, y: event.clientY }, shift: shift.value };
+        }}
+        onPointerMove={onMove}
+        onPointerUp={stop}
+        onPointerLeave={stop}
+      >
+        <Marks />
+        {shape.edges.map((edge, at) => (
+          <Edge
+            key={at}
+            shape={shape}
+            edge={edge}
+            points={layout.edges[at] ?? []}
+            chosen={chosen}
+            choose={choose}
+          />
+        ))}
+        {shape.nodes.map((node, at) => (
+          <Node
+            key={node.id}
+            shape={shape}
+            node={node}
+            at={layout.nodes[at]}
+            chosen={chosen}
+            choose={choose}
+          />
+        ))}
+      </svg>
+    </div>
   );
 }
 

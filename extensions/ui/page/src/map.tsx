@@ -9,6 +9,7 @@ import { MapDrawing, type MapShape, mapShape } from "./map-drawing.tsx";
 import { Errors, Heads, Sheet, Waiting } from "./parts.tsx";
 import { href, periodKey, periodParameters } from "./route.ts";
 
+const ROWS_MAX = 200;
 const REFRESH_MS = 10_000;
 const KINDS = {
   service: "service",
@@ -129,8 +130,13 @@ function Side(props: {
 
 /** The same as the drawing, for who reads rather than sees it. */
 function EdgeTable({ shape }: { shape: MapShape }): JSX.Element {
+  const busiest = shape.edges.toSorted((a, b) => b.rate - a.rate).slice(0, ROWS_MAX);
+  const rest = shape.edges.length - busiest.length;
   return (
-    <Sheet title="Calls" aside={`${shape.nodes.length} nodes, ${shape.edges.length} edges`}>
+    <Sheet
+      title="Calls"
+      aside={`${shape.nodes.length} nodes, ${shape.edges.length} edges${rest > 0 ? `, the busiest ${ROWS_MAX} below` : ""}`}
+    >
       <div class="scroll">
         <table>
           <Heads
@@ -147,7 +153,7 @@ function EdgeTable({ shape }: { shape: MapShape }): JSX.Element {
             ]}
           />
           <tbody>
-            {shape.edges.slice(0, 500).map((edge) => (
+            {busiest.map((edge) => (
               <tr key={`${edge.from} ${edge.to} ${edge.protocol}`}>
                 <th scope="row">{nodeName(shape.byId.get(edge.from))}</th>
                 <td>
