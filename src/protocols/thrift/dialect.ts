@@ -5,6 +5,7 @@ import {
   type CorrelatedDialect,
   type FrameOutcome,
   MALFORMED,
+  OVER,
   TAKEN,
   UNASKED,
 } from "../correlated-connection.ts";
@@ -55,6 +56,9 @@ export class ThriftDialect implements CorrelatedDialect<RpcDetails> {
     }
     const { type, sequenceId } = message;
     if (type !== CALL && type !== ONE_WAY) return this.#reply(frame);
+    // Calls at once with one id: nothing tells whose the next reply is.
+    if (type === CALL && this.#exchanges.find(frame.direction, sequenceId) !== undefined)
+      return OVER;
     const exchange = this.#exchanges.begin(frame, type === CALL ? sequenceId : undefined);
     exchange.details.method = message.name(this.#names);
     exchange.requestEndNs = frame.endNs;

@@ -68,6 +68,17 @@ describe("Thrift", () => {
     ]);
   });
 
+  it("does not follow a connection whose calls are sent at once with one id", () => {
+    const talk = new Conversation(THRIFT);
+    talk.sent(strict(1, "get", 0, "\0")).sent(strict(1, "get", 0, "\0"));
+    talk
+      .received(strict(2, "get", 0, "\0"))
+      .received(strict(2, "get", 0, "\0"))
+      .close();
+    assert.deepEqual(talk.names, []);
+    assert.ok(talk.observed.losses.includes("after_upgrade"));
+  });
+
   it("takes hostile structures for no message, in bounded depth and linear time", () => {
     const length = (text: string): number => {
       const bytes = Buffer.from(text, "latin1");
