@@ -7,6 +7,11 @@ const NAME_BYTES_MAX = 256;
 const SLOTS_START = 1024;
 const decoder = new TextDecoder();
 
+/** Could a name have no number in a table of so many names? */
+export function mayLackNumber(name: string, names: number): boolean {
+  return names >= NAMES_MAX || Buffer.byteLength(name) > NAME_BYTES_MAX;
+}
+
 /**
  * Numbers for names, by their UTF-8 bytes: looking up a known name makes no string. Numbers
  * count from 0 in the order of arrival.

@@ -14,7 +14,7 @@ import {
   type ValueColumns,
 } from "./columns.ts";
 import { microsecondsAt } from "./epoch-time.ts";
-import { NAME_OTHER } from "./name-table.ts";
+import { mayLackNumber, NAME_OTHER } from "./name-table.ts";
 import type { QueryClock } from "./query-clock.ts";
 import { serviceNameIn } from "./resource-name.ts";
 import type { Segment } from "./segment.ts";
@@ -85,6 +85,7 @@ export async function searchSpans(
     }
     await clock.breathe();
     const names = namesOf(reader, segment, query);
+    if (names === undefined) continue;
     scanned += entry.count;
     const newerThanUs = oldest?.startUs ?? -1;
     const rows = matchingRows({ segment, block, entry, names, query, newerThanUs });
@@ -120,14 +121,18 @@ function candidates(reader: StoreReader, query: SearchQuery): readonly Candidate
   return all.sort((one, other) => other.entry.startUsMax - one.entry.startUsMax);
 }
 
-/** Numbers of names that the segment does not have are those of names that got none. */
-function namesOf(reader: StoreReader, segment: Segment, query: SearchQuery): Names {
+/** Undefined when the segment has no span with these names. */
+function namesOf(reader: StoreReader, segment: Segment, query: SearchQuery): Names | undefined {
   const { service, operation } = query;
   if (service === undefined && operation === undefined) return { service: -1, operation: -1 };
   const ids = reader.nameIds(segment);
-  const idOf = (name: string | undefined): number =>
-    name === undefined ? -1 : (ids.get(name) ?? NAME_OTHER);
-  return { service: idOf(service), operation: idOf(operation) };
+  const idOf = (name: string | undefined): number | undefined => {
+    if (name === undefined) return -1;
+    return ids.get(name) ?? (mayLackNumber(name, ids.size) ? NAME_OTHER : undefined);
+  };
+  const [serviceId, operationId] = [idOf(service), idOf(operation)];
+  if (serviceId === undefined || operationId === undefined) return undefined;
+  return { service: serviceId, operation: operationId };
 }
 
 interface BlockQuery extends Candidate {
