@@ -170,13 +170,14 @@ int tls_go_returned(struct pt_regs *ctx)
 		return 0;
 	key.g = goroutine_of(ctx);
 	call = bpf_map_lookup_elem(&tls_go_calls, &key);
-	if (!call)
+	/* The handshake inside of a read or write is a part of it. */
+	if (!call || call->kind != bpf_get_attach_cookie(ctx))
 		return 0;
 	session.object = call->object;
 	buffer = call->buffer;
 	kind = call->kind;
 	bpf_map_delete_elem(&tls_go_calls, &key);
-	if (count <= 0 || count > TLS_CALL_MAX)
+	if (kind & TLS_CALL_BEGINS || count <= 0 || count > TLS_CALL_MAX)
 		return 0;
 	tls_clear_text(&session, task, buffer, count,
 		       kind & TLS_CALL_READS ? DIRECTION_RECEIVE : DIRECTION_SEND);
@@ -189,11 +190,20 @@ int tls_go_made(struct pt_regs *ctx)
 {
 	const struct pt_regs___go *regs = (const struct pt_regs___go *)ctx;
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_go_key goroutine = { .tgid = task->tgid };
 	struct tls_key key = { .tgid = task->tgid };
+	struct tls_go_call call = {};
 
 	key.object = GO_RECEIVER(regs);
-	if (is_selected(task) && key.object)
-		tls_session_made(&key);
+	if (!is_selected(task) || !key.object)
+		return 0;
+	tls_session_made(&key);
+	call.object = key.object;
+	call.kind = bpf_get_attach_cookie(ctx);
+	goroutine.g = goroutine_of(ctx);
+	/* What it receives may hold the first clear text, so it is a call that tells the socket. */
+	if (call.kind)
+		bpf_map_update_elem(&tls_go_calls, &goroutine, &call, BPF_NOEXIST);
 	return 0;
 }
 

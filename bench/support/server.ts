@@ -64,11 +64,16 @@ async function untilListening(port: number): Promise<void> {
 /** wrk at saturation: requests a second. */
 export async function saturate(
   port: number,
-  options: { readonly seconds: number; readonly connections: number; readonly core: number },
+  options: {
+    readonly seconds: number;
+    readonly connections: number;
+    readonly core: number;
+    readonly scheme?: "http" | "https";
+  },
 ): Promise<number> {
   const { stdout } = await run("taskset", [
     ...["-c", String(options.core), "wrk", "-t1", `-c${options.connections}`],
-    ...[`-d${options.seconds}s`, `http://127.0.0.1:${port}/`],
+    ...[`-d${options.seconds}s`, `${options.scheme ?? "http"}://127.0.0.1:${port}/`],
   ]);
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
   if (rate === undefined) throw new Error(`wrk printed no rate:\n${stdout}`);

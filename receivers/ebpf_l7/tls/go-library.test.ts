@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { returnsOnX86 } from "./go-library.ts";
+import { entryOnX86, returnsOnX86 } from "./go-library.ts";
 
 const code = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
 
@@ -29,4 +29,12 @@ test("before Go 1.21 the frame pointer is kept below the return address", () => 
 test("an epilogue of another size is none, and code without a frame has no known return", () => {
   assert.deepEqual(returnsOnX86(code("55 4889e5 4883ec68 4883c460 5d c3")), []);
   assert.deepEqual(returnsOnX86(code("b801000000 c3")), []);
+});
+
+test("a call begins at the push behind the check of the stack, or else at the start", () => {
+  // cmp rsp, [r14+16]; jbe near; push rbp; mov rbp, rsp
+  assert.equal(entryOnX86(code("493b6610 0f867a030000 55 4889e5")), 10);
+  assert.equal(entryOnX86(code("493b6610 7630 55 4889e5")), 6);
+  assert.equal(entryOnX86(code("90 55 4889e5")), 0);
+  assert.equal(entryOnX86(code("4883ec18 c3")), 0);
 });

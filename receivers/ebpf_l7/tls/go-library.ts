@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ElfFile, GoFunctionTable } from "libbpf-ts";
-import { TLS_CALL_READS, TLS_CALL_WRITES } from "../../../bpf/generated/wire.ts";
+import { TLS_CALL_BEGINS, TLS_CALL_READS, TLS_CALL_WRITES } from "../../../bpf/generated/wire.ts";
 import type { TlsLibrary, TlsProbe } from "./library.ts";
 
 const MACHINE_X86_64 = 62;
@@ -9,6 +9,10 @@ const MACHINE_AARCH64 = 183;
 const MAGIC_1_18 = 0xfffffff0;
 const MAGIC_1_20 = 0xfffffff1;
 const TABLES = [".gopclntab", ".data.rel.ro.gopclntab"];
+/** push rbp; mov rbp, rsp */
+const PROLOGUE: Buffer = Buffer.from([0x55, 0x48, 0x89, 0xe5]);
+/** The check of the stack comes first. */
+const PROLOGUE_MAX = 64;
 const METHODS: ReadonlyMap<string, number> = new Map([
   ["crypto/tls.(*Conn).Read", TLS_CALL_READS],
   ["crypto/tls.(*Conn).Write", TLS_CALL_WRITES],
@@ -29,29 +33,54 @@ export function findGoLibrary(file: ElfFile): TlsLibrary | undefined {
     const call = METHODS.get(name);
     const offset = file.fileOffset(address);
     if (offset === undefined) continue;
-    if (MAKERS.has(name)) probes.push({ program: "tls_go_made", offset, call: 0 });
-    if (call === undefined) continue;
-    const returns = returnsOf(file, offset, bytes);
+    if (call === undefined && !MAKERS.has(name)) continue;
+    const code = codeOf(file, offset, bytes);
+    const returns = returnsOf(file.machine, code);
+    if (call === undefined) {
+      const begins = returns.length === 0 ? 0 : TLS_CALL_BEGINS;
+      for (const at of returns) {
+        probes.push({ program: "tls_go_returned", offset: offset + at, call: begins });
+      }
+      probes.push({ program: "tls_go_made", offset, call: begins });
+      continue;
+    }
     if (returns.length === 0) return undefined;
-    for (const at of returns) probes.push({ program: "tls_go_returned", offset: at, call });
-    probes.push({ program: "tls_go_called", offset, call });
+    for (const at of returns)
+      probes.push({ program: "tls_go_returned", offset: offset + at, call });
+    const entry = file.machine === MACHINE_X86_64 ? entryOnX86(code) : 0;
+    probes.push({ program: "tls_go_called", offset: offset + entry, call });
   }
   return probes.some(({ program }) => program === "tls_go_called")
     ? { kind: "go", probes }
     : undefined;
 }
 
-/**
- * File offsets of a function's return instructions. A return probe of the kernel would change the
- * stack, which Go moves.
- */
-function returnsOf(file: ElfFile, offset: number, bytes: number): readonly number[] {
+function codeOf(file: ElfFile, offset: number, bytes: number): Buffer {
   const text = file.section(".text");
-  if (text === undefined || offset < text.offset) return [];
+  if (text === undefined || offset < text.offset) return Buffer.alloc(0);
   const start = offset - text.offset;
-  const code = Buffer.from(file.readSection(text).subarray(start, start + bytes));
-  if (file.machine === MACHINE_X86_64) return returnsOnX86(code).map((at) => offset + at);
-  return file.machine === MACHINE_AARCH64 ? returnsOnArm(code).map((at) => offset + at) : [];
+  return Buffer.from(file.readSection(text).subarray(start, start + bytes));
+}
+
+/**
+ * A function's return instructions. A return probe of the kernel would change the stack, which Go
+ * moves.
+ */
+function returnsOf(machine: number, code: Buffer): readonly number[] {
+  if (machine === MACHINE_X86_64) return returnsOnX86(code);
+  return machine === MACHINE_AARCH64 ? returnsOnArm(code) : [];
+}
+
+/**
+ * Behind the check of the stack, where registers are as at the start: the push there the kernel
+ * emulates, the compare at the start it would have to execute elsewhere.
+ */
+export function entryOnX86(code: Buffer): number {
+  const push = code.indexOf(PROLOGUE);
+  if (push < 0 || push >= PROLOGUE_MAX) return 0;
+  // jbe to the call that makes the stack grow, near or short
+  const isNear = code[push - 6] === 0x0f && code[push - 5] === 0x86;
+  return isNear || code[push - 2] === 0x76 ? push : 0;
 }
 
 /**
@@ -61,7 +90,7 @@ function returnsOf(file: ElfFile, offset: number, bytes: number): readonly numbe
  * `mov rbp, [rsp+N-8]; add rsp, N; ret`.
  */
 export function returnsOnX86(code: Buffer): readonly number[] {
-  const prologue = code.indexOf(Buffer.from([0x55, 0x48, 0x89, 0xe5]));
+  const prologue = code.indexOf(PROLOGUE);
   const isNew = prologue >= 0 && prologue < PROLOGUE_MAX;
   const sub = isNew ? prologue + 4 : firstSub(code);
   const size = sub < 0 ? undefined : frameSize(code, sub);
@@ -72,9 +101,6 @@ export function returnsOnX86(code: Buffer): readonly number[] {
     slot < 128 ? [0x48, 0x8b, 0x6c, 0x24, slot] : [0x48, 0x8b, 0xac, 0x24, ...littleEndian(slot)];
   return endsOf(code, [...restores, ...size.add, 0xc3]);
 }
-
-/** The check of the stack comes first. */
-const PROLOGUE_MAX = 64;
 
 function firstSub(code: Buffer): number {
   const short = code.indexOf(Buffer.from([0x48, 0x83, 0xec]));

@@ -10,6 +10,7 @@ import {
   TLS_CALL_WRITES,
 } from "../../../bpf/generated/wire.ts";
 import { findGoLibrary } from "./go-library.ts";
+import { type FunctionPlace, sharedBody } from "./shared-body.ts";
 
 export type LibraryKind = "openssl" | "gnutls" | "go";
 
@@ -90,12 +91,16 @@ export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsL
 }
 
 function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrary {
-  const offsets = offsetsOf(file, new Set([...Object.keys(calls), ...makers]));
+  const places = placesOf(file, new Set([...Object.keys(calls), ...makers]));
+  const bodies = sharedBodies(file, places);
   const at = (program: string, name: string, call: number): readonly TlsProbe[] => {
-    const offset = offsets.get(name);
+    const offset = bodies.get(name) ?? places.get(name)?.offset;
     return offset === undefined ? [] : [{ program, offset, call }];
   };
-  const functions = Object.entries(calls);
+  // One that has a body in common with another is probed there.
+  const functions = Object.entries(calls).filter(
+    ([name]) => !bodies.has(name) || name.endsWith("_ex"),
+  );
   return {
     kind,
     probes: [
@@ -106,14 +111,31 @@ function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrar
   };
 }
 
+/** By the names of both functions that share a body: its file offset. */
+function sharedBodies(
+  file: ElfFile,
+  places: ReadonlyMap<string, FunctionPlace>,
+): ReadonlyMap<string, number> {
+  const bodies = new Map<string, number>();
+  for (const name of ["SSL_read", "SSL_write"]) {
+    const [plain, extended] = [places.get(name), places.get(`${name}_ex`)];
+    if (plain === undefined || extended === undefined) continue;
+    const body = sharedBody(file, extended, plain);
+    if (body === undefined) continue;
+    bodies.set(name, body);
+    bodies.set(`${name}_ex`, body);
+  }
+  return bodies;
+}
+
 /** In one pass: symbol tables of programs are large. */
-function offsetsOf(file: ElfFile, names: ReadonlySet<string>): ReadonlyMap<string, number> {
-  const offsets = new Map<string, number>();
-  for (const { name, address, isIndirect } of file.functions()) {
+function placesOf(file: ElfFile, names: ReadonlySet<string>): ReadonlyMap<string, FunctionPlace> {
+  const places = new Map<string, FunctionPlace>();
+  for (const { name, address, bytes, isIndirect } of file.functions()) {
     if (!names.has(name) || isIndirect) continue;
     const offset = file.fileOffset(address);
-    if (offset !== undefined) offsets.set(name, offset);
-    if (offsets.size === names.size) break;
+    if (offset !== undefined) places.set(name, { offset, bytes });
+    if (places.size === names.size) break;
   }
-  return offsets;
+  return places;
 }
