@@ -162,13 +162,9 @@ class Running {
       this.#metrics = new DurationMetrics({ version, clock: this.#clock, seriesMax: SERIES_MAX });
       this.#collector = setInterval(() => this.#collect(), config.metrics_interval);
     }
-    if ([...selection.selected()].some(isEventLoop)) source.watchSleeps();
     this.#runtimes = source.followRuntimes?.(config.runtimes, settings.telemetry.logger);
     this.#tls = source.watchTls?.(config, settings.telemetry.logger);
-    for (const one of selection.selected()) {
-      this.#runtimes?.follow(one);
-      this.#tls?.follow(one);
-    }
+    for (const one of selection.selected()) this.#follow(one);
     this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
     const cursor = new DataCursor(source.memory);
     const encoder = new SpanEncoder({
@@ -274,13 +270,16 @@ class Running {
     }
   }
 
+  #follow(selected: SelectedProcess): void {
+    if (isEventLoop(selected)) this.#options.source.watchSleeps();
+    this.#runtimes?.follow(selected);
+    this.#tls?.follow(selected);
+  }
+
   #onChange({ kind, process: changed }: SelectionChange): void {
     if (kind === "selected") this.#recorder?.process(changed);
-    if (kind === "selected" && isEventLoop(changed)) this.#options.source.watchSleeps();
-    if (kind === "selected") {
-      this.#runtimes?.follow(changed);
-      this.#tls?.follow(changed);
-    } else {
+    if (kind === "selected") this.#follow(changed);
+    else {
       this.#runtimes?.forget(changed);
       this.#tls?.forget(changed);
     }
