@@ -172,7 +172,7 @@ function needsBody(policy: { readonly type: string }, context: z.core.$Refinemen
 
 /** Policies that stand inside others: `types` says which of them may nest further. */
 function policySchema(depth: number): z.ZodType<PolicyConfig, unknown> {
-  const nested = depth > 0 ? ["and", "not", ...(depth === 3 ? ["drop", "composite"] : [])] : [];
+  const nested = depth > 0 ? ["and", "not", ...(depth === 2 ? ["drop", "composite"] : [])] : [];
   const types = [...SHARED_TYPES, ...nested];
   const error = `unknown sampling policy type. Types here are ${types.join(", ")}`;
   const base = { name, type: z.enum(types, { error }), ...OPTIONAL };
@@ -194,7 +194,7 @@ function policySchema(depth: number): z.ZodType<PolicyConfig, unknown> {
       })
       .optional(),
   };
-  const body = depth === 3 ? { ...base, and, not, ...top } : { ...base, and, not };
+  const body = depth === 2 ? { ...base, and, not, ...top } : { ...base, and, not };
   return unsafePolicy(z.strictObject(body).superRefine(needsBody));
 }
 
@@ -231,7 +231,7 @@ export const configSchema: z.ZodType<TailSamplingConfig> = z.strictObject({
     .default(false)
     .describe("Traces that wait at shutdown are dropped; else they are decided."),
   policies: z
-    .array(policySchema(3))
+    .array(policySchema(2))
     .min(1, { error: "expected at least one policy" })
     .superRefine((policies, context) => {
       const names = policies.map((policy) => policy.name);
