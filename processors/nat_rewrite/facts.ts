@@ -68,7 +68,8 @@ export class Facts {
   peerPort = 0;
   serverPort = 0;
   clientPort = 0;
-  protocol: number = IPPROTO_TCP;
+  /** 0: not given. */
+  protocol = 0;
   /** The process of the span is the one that was connected to. */
   isServer = false;
   /** Its parent is the span of the other end. */
@@ -118,7 +119,7 @@ export class Facts {
     this.idLow = this.idHigh = this.parentLow = this.parentHigh = this.startNs = 0;
     this.hasLocal = this.hasPeer = this.hasServer = this.hasClient = false;
     this.localPort = this.peerPort = this.serverPort = this.clientPort = 0;
-    this.protocol = IPPROTO_TCP;
+    this.protocol = 0;
     this.isServer = this.isByteNamed = false;
   }
 
@@ -164,7 +165,7 @@ export class Facts {
       // Only spans of the side that was connected to have it.
       this.isServer = true;
     } else if (index === TRANSPORT_AT) {
-      if (isText(bytes, start, stop, UDP)) this.protocol = IPPROTO_UDP;
+      this.protocol = isText(bytes, start, stop, UDP) ? IPPROTO_UDP : IPPROTO_TCP;
     } else if (index === EVIDENCE_AT) {
       this.isByteNamed = isText(bytes, start, stop, BYTE_NAME);
     }

@@ -150,6 +150,21 @@ test("a server's name stays, and so does a span of a connection that nothing tra
   assert.deepEqual(byConntrack(withoutPort, 3), withoutPort);
 });
 
+test("a span that does not say TCP or UDP is told where only one of them was translated", () => {
+  const udp = entryOf({
+    original: { from: ["10.201.1.2", 34_510], to: ["10.201.9.9", 80] },
+    reply: { from: ["10.201.2.7", 53], to: ["10.201.1.2", 34_510] },
+    protocol: 17,
+  });
+  const table = new NatTable(100);
+  table.put(udp, ALWAYS);
+  assert.deepEqual(byConntrack(CLIENT, 3, table), CLIENT);
+  const said = { ...CLIENT, "network.transport": "udp" };
+  assert.equal(byConntrack(said, 3, table)["network.peer.address"], "10.201.2.7");
+  const tcp = { ...CLIENT, "network.transport": "tcp" };
+  assert.equal(byConntrack(tcp, 3, table)["network.peer.address"], "10.201.2.2");
+});
+
 test("what another agent wrote as the original stays the original", () => {
   const before = { ...CLIENT, "nat.original.network.peer.address": "192.0.2.1" };
   assert.equal(byConntrack(before, 3)["nat.original.network.peer.address"], "192.0.2.1");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AttributeList } from "../../src/attributes/attribute-list.ts";
 import { Rewriter, type Visitor } from "../../src/attributes/rewriter.ts";
+import { IPPROTO_TCP, IPPROTO_UDP } from "../../src/conntrack/nat-entry.ts";
 import { itemPath } from "../../src/pdata/levels.ts";
 import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
 import type { Counts } from "./counts.ts";
@@ -78,9 +79,13 @@ class PointVisitor implements Visitor {
   #change({ at, port, address, portKey }: End): void {
     const { words, protocol } = this.#facts;
     if (port === 0) return;
-    const real = this.#destinations.find(words, at, port, protocol);
+    const tcp =
+      protocol === IPPROTO_UDP ? undefined : this.#destinations.find(words, at, port, IPPROTO_TCP);
+    const udp =
+      protocol === IPPROTO_TCP ? undefined : this.#destinations.find(words, at, port, IPPROTO_UDP);
+    const real = tcp ?? udp;
     if (real === undefined) return;
-    if (real.isAmbiguous) {
+    if (real.isAmbiguous || (tcp !== undefined && udp !== undefined)) {
       this.#counts.ambiguous.add(1);
       return;
     }

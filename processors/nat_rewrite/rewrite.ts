@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AttributeList } from "../../src/attributes/attribute-list.ts";
 import { Rewriter, type Visitor } from "../../src/attributes/rewriter.ts";
-import { isSameAddress } from "../../src/conntrack/nat-entry.ts";
-import { Lookup, type NatTable } from "../../src/conntrack/nat-table.ts";
+import { IPPROTO_TCP, IPPROTO_UDP, isSameAddress } from "../../src/conntrack/nat-entry.ts";
+import { Lookup, type NatTable, type Resolution } from "../../src/conntrack/nat-table.ts";
 import { itemPath } from "../../src/pdata/levels.ts";
 import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
 import type { Counts } from "./counts.ts";
@@ -95,9 +95,8 @@ class SpanVisitor implements Visitor {
     for (let index = 0; index < 8; index++) lookup.words[index] = facts.words[LOCAL + index] ?? 0;
     lookup.localPort = facts.localPort;
     lookup.peerPort = facts.peerPort;
-    lookup.protocol = facts.protocol;
     lookup.startNs = facts.startNs;
-    const resolution = this.#table.resolve(lookup);
+    const resolution = resolveIn(this.#table, lookup, facts.protocol);
     if (resolution === "ambiguous") this.#counts.ambiguous.add(1);
     return resolution === "found" ? BY_CONNTRACK : undefined;
   }
@@ -134,6 +133,17 @@ class SpanVisitor implements Visitor {
     changes.address(PEER_ADDRESS, { from: words, fromAt: PEER, to: real, toAt: 0 });
     changes.port(PEER_PORT, peerPort, realPort);
   }
+}
+
+/** Where the span does not say it is TCP or UDP (0), the one that gives an answer, if only one does. */
+function resolveIn(table: NatTable, lookup: Lookup, protocol: number): Resolution {
+  lookup.protocol = protocol === 0 ? IPPROTO_UDP : protocol;
+  const first = table.resolve(lookup);
+  if (protocol !== 0) return first;
+  lookup.protocol = IPPROTO_TCP;
+  if (first === "none") return table.resolve(lookup);
+  if (table.resolve(lookup) !== "none") return "ambiguous";
+  return first;
 }
 
 export interface AddressChange {

@@ -81,8 +81,9 @@ export class NatBed {
       run("ip", "-n", this.netns(name), "-6", "route", "add", to, "via", `fd00:214:${via}`);
     }
     for (const router of ["outer", "inner"] as const) {
-      this.inside(router, "sysctl", "-qw", "net.ipv4.ip_forward=1");
-      this.inside(router, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1");
+      for (const file of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]) {
+        this.inside(router, "sh", "-c", `echo 1 > /proc/sys/net/${file}`);
+      }
     }
   }
 
