@@ -52,8 +52,18 @@ interface MapDrawingProps {
   readonly choose: (id: string) => void;
 }
 
-export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Element {
-  const { layout } = shape;
+interface MapView {
+  readonly viewBox: string;
+  magnify(factor: number): void;
+  /** All of the map. */
+  whole(): void;
+  grab(event: PointerEvent): void;
+  move(event: TargetedPointerEvent<SVGSVGElement>): void;
+  release(): void;
+}
+
+/** Which part of the map is seen. */
+function useMapView(layout: Layout): MapView {
   const zoom = useSignal(1);
   const shift = useSignal<Point>({ x: 0, y: 0 });
   const drag = useRef<{ readonly from: Point; readonly shift: Point } | undefined>(undefined);
@@ -68,12 +78,7 @@ export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Elem
     zoom.value = 1;
     shift.value = { x: 0, y: 0 };
   };
-  const onKey = (event: KeyboardEvent): void => {
-    if (event.key === "+" || event.key === "=") magnify(ZOOM_STEP);
-    else if (event.key === "-") magnify(1 / ZOOM_STEP);
-    else if (event.key === "0") whole();
-  };
-  const onMove = (event: TargetedPointerEvent<SVGSVGElement>): void => {
+  const move = (event: TargetedPointerEvent<SVGSVGElement>): void => {
     const { current } = drag;
     if (current === undefined) return;
     const scale = Math.max(
@@ -85,8 +90,22 @@ export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Elem
       y: current.shift.y - (event.clientY - current.from.y) * scale,
     };
   };
-  const stop = (): void => {
+  const release = (): void => {
     drag.current = undefined;
+  };
+  const grab = (event: PointerEvent): void => {
+    drag.current = { from: { x: event.clientX, y: event.clientY }, shift: shift.value };
+  };
+  return { viewBox: `${x} ${y} ${width} ${height}`, magnify, whole, grab, move, release };
+}
+
+export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Element {
+  const { layout } = shape;
+  const { viewBox, magnify, whole, grab, move, release } = useMapView(layout);
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.key === "+" || event.key === "=") magnify(ZOOM_STEP);
+    else if (event.key === "-") magnify(1 / ZOOM_STEP);
+    else if (event.key === "0") whole();
   };
   return (
     <div class="map-box">
@@ -104,7 +123,7 @@ export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Elem
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset cannot be a drawing */}
       <svg
         class="map"
-        viewBox={`${x} ${y} ${width} ${height}`}
+        viewBox={viewBox}
         role="group"
         aria-label={`${shape.nodes.length} nodes and ${shape.edges.length} calls; the table below has the same`}
         onKeyDown={onKey}
@@ -114,12 +133,10 @@ export function MapDrawing({ shape, chosen, choose }: MapDrawingProps): JSX.Elem
           event.preventDefault();
           magnify(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
         }}
-        onPointerDown={(event) => {
-          drag.current = { from: { x: event.clientX, y: event.clientY }, shift: shift.value };
-        }}
-        onPointerMove={onMove}
-        onPointerUp={stop}
-        onPointerLeave={stop}
+        onPointerDown={grab}
+        onPointerMove={move}
+        onPointerUp={release}
+        onPointerLeave={release}
       >
         <Marks />
         {shape.edges.map((edge, at) => (

@@ -9,6 +9,7 @@ import { shown } from "./format.ts";
 import { change, periodKey, periodParameters, route } from "./route.ts";
 
 const KINDS = ["server", "client", "producer", "consumer", "internal"] as const;
+const STATUSES = ["error", "ok", "unset"] as const;
 const OPTIONS_MAX = 500;
 
 export function SearchForm({ services }: { services: readonly string[] }): JSX.Element {
@@ -48,24 +49,8 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
             <option key={name} value={name} />
           ))}
         </datalist>
-        <label>
-          Kind
-          <select name="kind" onChange={submitOf}>
-            <option value="">any</option>
-            {KINDS.map((kind) => (
-              <option key={kind}>{kind}</option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Status
-          <select name="status" onChange={submitOf}>
-            <option value="">any</option>
-            <option value="error">error</option>
-            <option value="ok">ok</option>
-            <option value="unset">unset</option>
-          </select>
-        </label>
+        <Choice name="kind" label="Kind" values={KINDS} />
+        <Choice name="status" label="Status" values={STATUSES} />
         <Duration name="min" label="At least" />
         <Duration name="max" label="At most" />
         <label class="wide">
@@ -84,6 +69,22 @@ export function SearchForm({ services }: { services: readonly string[] }): JSX.E
         </button>
       </form>
     </search>
+  );
+}
+
+function Choice(props: { name: string; label: string; values: readonly string[] }): JSX.Element {
+  return (
+    <label>
+      {props.label}
+      <select name={props.name} onChange={submitOf}>
+        <option value="">any</option>
+        {props.values.map((value) => (
+          <option key={value} value={value}>
+            {value}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Trace } from "./api-types.ts";
@@ -36,44 +36,53 @@ function foldedAtFirst(model: TraceModel): ReadonlySet<number> {
   );
 }
 
-/** The spans of a trace in time; only the rows in sight are drawn. */
-export function Waterfall({ trace, model }: { trace: Trace; model: TraceModel }): JSX.Element {
-  const folded = useSignal<ReadonlySet<number>>(foldedAtFirst(model));
-  const chosen = useSignal(chosenAtFirst(model));
-  const details = useSignal(route.value.query.get("span") !== null);
-  const critical = useSignal(true);
+interface Frame {
+  readonly frame: { current: HTMLDivElement | null };
+  readonly rows: readonly number[];
+  readonly look: Look;
+  /** Of the frame's content. */
+  readonly view: Signal<{ readonly topPx: number; readonly heightPx: number }>;
+  show(look: Look): void;
+}
+
+/** What is folded and chosen, and the part of the rows that is in sight. */
+function useFrame(model: TraceModel): Frame {
+  const state = useSignal<Look>({
+    folded: foldedAtFirst(model),
+    chosen: chosenAtFirst(model),
+    details: route.value.query.get("span") !== null,
+    critical: true,
+  });
   const view = useSignal({ topPx: 0, heightPx: 800 });
   const frame = useRef<HTMLDivElement>(null);
-  const rows = useMemo(() => visibleRows(model, folded.value), [model, folded.value]);
-  const parts = useMemo(() => criticalByNode(model.critical), [model]);
+  const { folded } = state.value;
+  const rows = useMemo(() => visibleRows(model, folded), [model, folded]);
   useEffect(() => {
     const { current } = frame;
     if (current === null) return undefined;
-    const onScroll = (): void => {
+    const observer = new ResizeObserver(() => {
       view.value = { topPx: current.scrollTop, heightPx: current.clientHeight };
-    };
-    const observer = new ResizeObserver(onScroll);
+    });
     observer.observe(current);
-    reveal(current, rows.indexOf(chosen.peek()));
+    reveal(current, rows.indexOf(state.peek().chosen));
     return () => observer.disconnect();
   }, []);
   const show = (look: Look): void => {
-    folded.value = look.folded;
-    chosen.value = look.chosen;
-    details.value = look.details;
-    critical.value = look.critical;
-    if (frame.current !== null) {
+    const isOther = look.chosen !== state.peek().chosen;
+    state.value = look;
+    if (isOther && frame.current !== null) {
       reveal(frame.current, visibleRows(model, look.folded).indexOf(look.chosen));
     }
   };
-  const look = (): Look => ({
-    folded: folded.value,
-    chosen: chosen.value,
-    details: details.value,
-    critical: critical.value,
-  });
+  return { frame, rows, look: state.value, view, show };
+}
+
+/** The spans of a trace in time; only the rows in sight are drawn. */
+export function Waterfall({ trace, model }: { trace: Trace; model: TraceModel }): JSX.Element {
+  const { frame, rows, look, view, show } = useFrame(model);
+  const parts = useMemo(() => criticalByNode(model.critical), [model]);
   const onKey = (event: KeyboardEvent): void => {
-    const next = keyAction(event.key, model, rows, look());
+    const next = keyAction(event.key, model, rows, look);
     if (next === undefined) return;
     event.preventDefault();
     show(next);
@@ -81,14 +90,14 @@ export function Waterfall({ trace, model }: { trace: Trace; model: TraceModel })
   const first = Math.max(0, Math.floor(view.value.topPx / ROW_PX) - OVERSCAN_ROWS);
   const count = Math.ceil(view.value.heightPx / ROW_PX) + 2 * OVERSCAN_ROWS;
   const toggle = (index: number): void => {
-    const next = new Set(folded.value);
-    if (!next.delete(index)) next.add(index);
-    folded.value = next;
+    const folded = new Set(look.folded);
+    if (!folded.delete(index)) folded.add(index);
+    show({ ...look, folded });
   };
   return (
-    <section class={details.value ? "sheet trace open" : "sheet trace"} aria-label="Waterfall">
+    <section class={look.details ? "sheet trace open" : "sheet trace"} aria-label="Waterfall">
       <div>
-        <Controls look={look()} model={model} show={show} />
+        <Controls look={look} model={model} show={show} />
         <Axis model={model} />
         <div
           class="rows"
@@ -96,7 +105,7 @@ export function Waterfall({ trace, model }: { trace: Trace; model: TraceModel })
           role="tree"
           tabIndex={0}
           aria-label="Spans"
-          aria-activedescendant={`span-${chosen.value}`}
+          aria-activedescendant={`span-${look.chosen}`}
           onKeyDown={onKey}
           onScroll={({ currentTarget }) => {
             view.value = { topPx: currentTarget.scrollTop, heightPx: currentTarget.clientHeight };
@@ -109,22 +118,22 @@ export function Waterfall({ trace, model }: { trace: Trace; model: TraceModel })
               model={model}
               index={index}
               topPx={(first + at) * ROW_PX}
-              folded={folded.value.has(index)}
-              chosen={index === chosen.value}
-              critical={critical.value ? parts.get(index) : undefined}
+              folded={look.folded.has(index)}
+              chosen={index === look.chosen}
+              critical={look.critical ? parts.get(index) : undefined}
               toggle={toggle}
-              choose={() => show({ ...look(), chosen: index, details: true })}
+              choose={() => show({ ...look, chosen: index, details: true })}
             />
           ))}
         </div>
       </div>
-      {details.value ? (
+      {look.details ? (
         <SpanDetails
           trace={trace}
           model={model}
-          index={chosen.value}
-          choose={(index) => show({ ...unfolded(model, look(), index), chosen: index })}
-          close={() => show({ ...look(), details: false })}
+          index={look.chosen}
+          choose={(index) => show({ ...unfolded(model, look, index), chosen: index })}
+          close={() => show({ ...look, details: false })}
         />
       ) : null}
     </section>
