@@ -155,7 +155,10 @@ export class Account {
       "Share of connections that are not captured because of overload.",
       () => gauges.shedPerMille() / 1000,
     );
-    const { tls } = gauges;
+    this.#publishTls(gauges.tls);
+  }
+
+  #publishTls(tls: AccountGauges["tls"]): void {
     if (tls === undefined) return;
     this.#gauge("tls_processes", "{process}", "Processes whose TLS is read.", () => tls.processes);
     this.#gauge("tls_probes", "{probe}", "Breakpoints in TLS libraries.", () => tls.probes);
