@@ -195,7 +195,11 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
       this.#doubt(side, "mid_stream");
       return;
     }
-    const outcome = gap > 0 ? side.reader.hole(gap, timeNs) : ADRIFT;
+    const { left } = side.reader;
+    // A frame whose end was lost ended before what the other direction said since: its id may have
+    // been used again by now.
+    const isLate = this.#dialect.reusesIds && left > 0 && gap >= left;
+    const outcome = gap > 0 && !isLate ? side.reader.hole(gap, timeNs) : ADRIFT;
     if (outcome !== 0) this.#refused(side, outcome);
   }
 

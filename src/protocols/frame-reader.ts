@@ -111,6 +111,11 @@ export class FrameReader<Details> {
     return this.#passed === 0;
   }
 
+  /** Bytes of the frame under way that are still to come; 0 when that is not known. */
+  get left(): number {
+    return this.#passed === 0 ? 0 : Math.max(0, this.frame.length - this.#passed);
+  }
+
   /** Forgets the frame under way; the next byte starts one. */
   reset(): void {
     const { frame } = this;

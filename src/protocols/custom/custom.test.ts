@@ -77,6 +77,19 @@ describe("a described protocol", () => {
     assert.deepEqual(talk.names, ["buy", "look", "look"]);
   });
 
+  it("does not take the lost end of a response for that of the next request of its id", () => {
+    const talk = new Conversation(createCustomProtocol(SHOP)).received(shop(1, 0, 5, 1));
+    talk.sent(shop(2, 4, 5).slice(0, -1)).lost(1, 1);
+    talk
+      .received(shop(1, 0, 5, 2))
+      .sent(shop(2, 0, 5))
+      .close();
+    assert.deepEqual(
+      talk.observed.ended.filter(({ attributes }) => "error.type" in attributes),
+      [],
+    );
+  });
+
   it("takes responses in order without ids, and whoever speaks first asks", () => {
     const talk = new Conversation(createCustomProtocol(PLAIN));
     talk
