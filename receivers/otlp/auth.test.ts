@@ -96,13 +96,16 @@ test("gRPC: an exporter shows its token, and is refused for good without it", as
   const [port, http] = [await freePort(), await freePort()];
   const gateway = (token: string): string => `{
     receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:${http}"}}}},
-    exporters: {otlp_grpc: {endpoint: "127.0.0.1:${port}", tls: {insecure: true}, auth: {authenticator: bearertokenauth}}},
+    exporters: {otlp_grpc: {endpoint: "127.0.0.1:${port}", tls: {insecure: true},
+      auth: {authenticator: bearertokenauth}}},
     extensions: {bearertokenauth: {token: ${token}}},
-    service: {extensions: [bearertokenauth], pipelines: {traces: {receivers: [otlp], exporters: [otlp_grpc]}}}}`;
+    service: {extensions: [bearertokenauth],
+      pipelines: {traces: {receivers: [otlp], exporters: [otlp_grpc]}}}}`;
   const server = await start(
     t,
     `{
-    receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:${port}", auth: {authenticator: bearertokenauth}}}}},
+    receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:${port}",
+      auth: {authenticator: bearertokenauth}}}}},
     exporters: {nop: }, extensions: {bearertokenauth: {tokens: [old, new]}},
     service: {extensions: [bearertokenauth], pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}`,
   );
