@@ -45,7 +45,7 @@ async function startAll(): Promise<{
   });
   const agent = await startTestAgent({
     targets: `[{pids: [${server.pid}], name: private}]`,
-    capture: `{protocols: {disabled: [redis], ports: {${ignored}: none}}}`,
+    capture: `{tls: {enabled: false}, protocols: {disabled: [redis], ports: {${ignored}: none}}}`,
   });
   return {
     ports,
