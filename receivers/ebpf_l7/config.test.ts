@@ -29,8 +29,8 @@ test("header names are compared in lower case and must be names", () => {
 });
 
 test("protocols are fixed by port or disabled, and a wrong name tells the known ones", () => {
-  assert.deepEqual(configSchema.parse({}).protocols, { disabled: [], ports: {} });
-  const given = { disabled: ["redis"], ports: { 9042: "http1", 22: "none" } };
+  assert.deepEqual(configSchema.parse({}).protocols, { disabled: [], ports: {}, custom: [] });
+  const given = { disabled: ["redis"], ports: { 9042: "http1", 22: "none" }, custom: [] };
   assert.deepEqual(configSchema.parse({ protocols: given }).protocols, given);
   for (const protocols of [{ disabled: ["reddis"] }, { ports: { 80: "reddis" } }]) {
     const [issue] = configSchema.safeParse({ protocols }).error?.issues ?? [];

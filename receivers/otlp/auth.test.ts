@@ -107,7 +107,8 @@ test("gRPC: an exporter shows its token, and is refused for good without it", as
     receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:${port}",
       auth: {authenticator: bearertokenauth}}}}},
     exporters: {nop: }, extensions: {bearertokenauth: {tokens: [old, new]}},
-    service: {extensions: [bearertokenauth], pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}`,
+    service: {extensions: [bearertokenauth],
+      pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}`,
   );
   const accepted = 'otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"}';
   await t.test("right", async (inner) => {

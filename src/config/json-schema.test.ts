@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { parse } from "yaml";
 import { FACTORIES } from "../registry.ts";
 import { configJsonSchema } from "./json-schema.ts";
+import { toPlain } from "./node.ts";
 import { referenceMarkdown } from "./reference.ts";
+import { parseYaml } from "./yaml-source.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const REAL = new URL("test/config/real/", ROOT);
@@ -16,7 +17,8 @@ const validate = new Ajv2020({ strict: false, allErrors: true }).compile(
 );
 
 function problems(text: string): readonly string[] {
-  validate(parse(text));
+  const node = parseYaml({ name: "text", text, order: 0 }, []);
+  validate(toPlain(node));
   return (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
 }
 
