@@ -50,6 +50,12 @@ function response(stream: number, code = 200): string {
 
 // Frames by RFC 9113; attributes by https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 describe("HTTP/2", () => {
+  it("gives a connection up whose preface no SETTINGS follow", () => {
+    const talk = new Conversation(HTTP2).received(PREFACE_TEXT).received(request(1, "/")).close();
+    assert.deepEqual(talk.observed.ended, []);
+    assert.ok(talk.observed.losses.includes("malformed"));
+  });
+
   it("describes a server's exchange by the conventions, its name the HEADERS frame's first byte", () => {
     const talk = server();
     const position = talk.positions[RECEIVED];

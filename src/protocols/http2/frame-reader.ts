@@ -14,6 +14,7 @@ import {
   PRIORITY_FLAG,
   PUSH_PROMISE,
   RST_STREAM,
+  SETTINGS,
   streamAt,
 } from "./frames.ts";
 import type { HpackDecoder } from "./hpack.ts";
@@ -72,6 +73,8 @@ export class FrameReader {
   #padding = 0;
   #headerBytes = 0;
   #prefaceBytes = 0;
+  /** The preface was read: SETTINGS must follow (RFC 9113, section 3.4). */
+  #isAfterPreface = false;
   /** Made when a header, or a small frame, has to be put together. */
   #small: Uint8Array = NOTHING;
   #smallBytes = 0;
@@ -109,6 +112,7 @@ export class FrameReader {
     this.#inFrame = false;
     this.#headerBytes = 0;
     this.#prefaceBytes = 0;
+    this.#isAfterPreface = false;
     this.#continued = 0;
     this.stream = undefined;
     this.#dropBlock();
@@ -174,7 +178,10 @@ export class FrameReader {
       this.#prefaceBytes++;
       at++;
     }
-    if (this.#prefaceBytes === PREFACE.length) this.#prefaceBytes = 0;
+    if (this.#prefaceBytes === PREFACE.length) {
+      this.#prefaceBytes = 0;
+      this.#isAfterPreface = true;
+    }
     return at;
   }
 
@@ -185,7 +192,9 @@ export class FrameReader {
     this.streamId = streamAt(bytes, at);
     const isContinuation = this.type === CONTINUATION;
     const follows = isContinuation ? this.streamId === this.#continued : this.#continued === 0;
-    if (!isFrame(this.type, this.length, this.streamId) || !follows) {
+    const isExpected = follows && (!this.#isAfterPreface || this.type === SETTINGS);
+    this.#isAfterPreface = false;
+    if (!isFrame(this.type, this.length, this.streamId) || !isExpected) {
       this.#handler.malformed(this);
       return;
     }

@@ -116,7 +116,7 @@ describe("gRPC", () => {
       [101e6, "DEADLINE_EXCEEDED"],
     ];
     for (const [elapsedNs, expected] of times) {
-      const talk = new Conversation(HTTP2).sent(PREFACE_TEXT).received(settings());
+      const talk = new Conversation(HTTP2).sent(PREFACE_TEXT + settings()).received(settings());
       talk.sent(headers(1, fields({ ...grpcRequest("a.B/C"), "grpc-timeout": "100m" })));
       talk.timeNs += elapsedNs;
       talk.sent(reset(1, 8));
@@ -133,11 +133,11 @@ describe("gRPC", () => {
       [2, "INTERNAL"],
     ];
     for (const [code, expected] of resets) {
-      const talk = new Conversation(HTTP2).sent(PREFACE_TEXT).received(settings());
+      const talk = new Conversation(HTTP2).sent(PREFACE_TEXT + settings()).received(settings());
       talk.sent(headers(1, fields(grpcRequest("a.B/C")))).received(reset(1, code));
       assert.equal(talk.observed.ended[0]?.attributes["rpc.status_code"], expected);
     }
-    const talk = new Conversation(HTTP2).sent(PREFACE_TEXT).received(settings());
+    const talk = new Conversation(HTTP2).sent(PREFACE_TEXT + settings()).received(settings());
     talk.sent(headers(1, fields(grpcRequest("a.B/C")), 1));
     talk.received(headers(1, fields({ ":status": "503" }), 1));
     assert.equal(talk.observed.ended[0]?.attributes["rpc.status_code"], "UNAVAILABLE");
@@ -149,7 +149,9 @@ describe("gRPC", () => {
   it("learns methods that the server does not have up to half of what is kept", () => {
     const options = { ...TEST_OPTIONS, routesMax: 4 };
     const ask = (method: string, status: number): SeenExchange | undefined => {
-      const talk = new Conversation(HTTP2, options).received(PREFACE_TEXT).sent(settings());
+      const talk = new Conversation(HTTP2, options)
+        .received(PREFACE_TEXT + settings())
+        .sent(settings());
       talk.received(headers(1, fields(grpcRequest(method)), 1));
       talk.sent(headers(1, HEAD + trailers(status), 1));
       return talk.observed.ended[0];
@@ -176,7 +178,7 @@ describe("gRPC", () => {
   });
 
   it("knows Connect, and takes its errors from HTTP's status", () => {
-    const talk = new Conversation(HTTP2).received(PREFACE_TEXT).sent(settings());
+    const talk = new Conversation(HTTP2).received(PREFACE_TEXT + settings()).sent(settings());
     const request = { ...grpcRequest("a.B/C"), "content-type": "application/json" };
     talk.received(headers(1, fields({ ...request, "connect-protocol-version": "1" })));
     talk.received(data(1, "{}", 1)).sent(headers(1, fields({ ":status": "503" }), 1));
@@ -188,7 +190,7 @@ describe("gRPC", () => {
 
   it("reads the status of gRPC-Web in the body", () => {
     const request = { ...grpcRequest("a.B/C"), "content-type": "application/grpc-web+proto" };
-    const talk = new Conversation(HTTP2).received(PREFACE_TEXT).sent(settings());
+    const talk = new Conversation(HTTP2).received(PREFACE_TEXT + settings()).sent(settings());
     talk.received(headers(1, fields(request)) + data(1, message("ask"), 1));
     const block = "grpc-status: 5\r\ngrpc-message: no\r\n";
     const end = `\x80${uint32(block.length)}${block}`;
@@ -213,14 +215,16 @@ describe("gRPC", () => {
 
   it("gives metadata under RPC's names", () => {
     const options = { ...TEST_OPTIONS, requestHeaders: ["x-tenant"] };
-    const talk = new Conversation(HTTP2, options).received(PREFACE_TEXT).sent(settings());
+    const talk = new Conversation(HTTP2, options)
+      .received(PREFACE_TEXT + settings())
+      .sent(settings());
     talk.received(headers(1, fields({ ...grpcRequest("a.B/C"), "x-tenant": "blue" }), 1));
     talk.sent(headers(1, HEAD + trailers(0), 1));
     assert.deepEqual(talk.observed.ended[0]?.attributes["rpc.request.header.x-tenant"], ["blue"]);
   });
 
   it("ends calls that GOAWAY leaves unprocessed as unavailable", () => {
-    const talk = new Conversation(HTTP2).sent(PREFACE_TEXT).received(settings());
+    const talk = new Conversation(HTTP2).sent(PREFACE_TEXT + settings()).received(settings());
     talk.sent(headers(1, fields(grpcRequest("a.B/C"))));
     talk.received(frame(TYPES.goAway, 0, 0, uint32(0) + uint32(0)));
     assert.equal(talk.observed.ended[0]?.attributes["rpc.status_code"], "UNAVAILABLE");
