@@ -25,8 +25,12 @@ const PROGRAMS: readonly string[] = [
   "tls_go_returned",
   "tls_go_made",
 ];
+/** A process that is gone by then was not worth the look, which holds others up. */
+const FIRST_LOOK_MS = 300;
 /** When a process is looked at again: libraries are loaded late. */
 const LOOK_AGAIN_MS = [300, 1000, 3000, 10_000, 30_000];
+/** The kernel takes some 25 ms to take a breakpoint away; nobody shall wait for several of them. */
+const DETACH_PAUSE_MS = 100;
 /** Files that were looked into. */
 const FILES_MAX = 4096;
 
@@ -71,6 +75,9 @@ export class TlsWatch {
   readonly #kinds: ReadonlySet<LibraryKind>;
   readonly #watched = new Map<number, Watched>();
   readonly #libraries = new Map<string, TlsLibrary | undefined>();
+  /** Of processes that are not watched any more. */
+  readonly #ended: Link[] = [];
+  #detaching: NodeJS.Timeout | undefined;
   #object: LoadedObject | undefined;
   #refusal = "";
   #attached = 0;
@@ -102,7 +109,8 @@ export class TlsWatch {
       ...{ timer: undefined, told: "" },
     };
     this.#watched.set(process.pid, watched);
-    this.#look(watched);
+    watched.timer = setTimeout(() => this.#look(watched), FIRST_LOOK_MS);
+    watched.timer.unref();
   }
 
   forget({ pid }: SelectedProcess): void {
@@ -110,8 +118,17 @@ export class TlsWatch {
     if (watched === undefined) return;
     this.#watched.delete(pid);
     clearTimeout(watched.timer);
-    for (const link of watched.links) link.detach();
-    if (watched.links.length > 0) this.#count(-1);
+    if (watched.links.length === 0) return;
+    this.#ended.push(...watched.links);
+    this.#detaching ??= setInterval(() => this.#detachOne(), DETACH_PAUSE_MS).unref();
+    this.#count(-1);
+  }
+
+  #detachOne(): void {
+    this.#ended.shift()?.detach();
+    if (this.#ended.length > 0) return;
+    clearInterval(this.#detaching);
+    this.#detaching = undefined;
   }
 
   /** The process has a connection under TLS: is its clear text read? Looks again if not. */
@@ -127,6 +144,8 @@ export class TlsWatch {
 
   close(): void {
     for (const { timer } of this.#watched.values()) clearTimeout(timer);
+    clearInterval(this.#detaching);
+    for (const link of this.#ended.splice(0)) link.detach();
     this.#watched.clear();
     this.#object?.close();
   }
