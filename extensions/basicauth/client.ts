@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from "node:fs/promises";
 import type { ClientAuthenticator } from "../../src/component/auth.ts";
-import { AgentError, messageOf } from "../../src/component/errors.ts";
 import type { BasicAuthConfig } from "./config.ts";
+import { readCredentials } from "./credential-file.ts";
 
 type ClientConfig = NonNullable<BasicAuthConfig["client_auth"]>;
 
@@ -22,20 +21,12 @@ export class BasicClientAuth implements ClientAuthenticator {
 
   async authorization(): Promise<Readonly<Record<string, string>>> {
     const { username, password, username_file, password_file } = this.#config;
-    const user = username_file === "" ? username : await contentOf(username_file);
+    const user = username_file === "" ? username : (await readCredentials(username_file)).trimEnd();
     const secret =
-      password_file === "" ? (password?.reveal() ?? "") : await contentOf(password_file);
+      password_file === ""
+        ? (password?.reveal() ?? "")
+        : (await readCredentials(password_file)).trimEnd();
     const credentials = Buffer.from(`${user}:${secret}`).toString("base64");
     return { authorization: `Basic ${credentials}` };
-  }
-}
-
-async function contentOf(path: string): Promise<string> {
-  try {
-    return (await readFile(path, "utf8")).trimEnd();
-  } catch (cause) {
-    throw new AgentError("BS_START", `basicauth: cannot read "${path}": ${messageOf(cause)}`, {
-      cause,
-    });
   }
 }

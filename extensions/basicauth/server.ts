@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import type { HeaderLookup, ServerAuthenticator } from "../../src/component/auth.ts";
-import { AgentError, messageOf } from "../../src/component/errors.ts";
 import type { BasicAuthConfig } from "./config.ts";
+import { readCredentials } from "./credential-file.ts";
 import { parseHtpasswd, type Verifier } from "./htpasswd.ts";
 
 type ServerConfig = NonNullable<BasicAuthConfig["htpasswd"]>;
@@ -26,7 +25,7 @@ export class BasicServerAuth implements ServerAuthenticator {
 
   async start(): Promise<void> {
     const { file, inline } = this.#config;
-    const fromFile = file === "" ? "" : await contentOf(file);
+    const fromFile = file === "" ? "" : await readCredentials(file);
     // Later lines win.
     this.#verifiers = parseHtpasswd(`${fromFile}\n${inline?.reveal() ?? ""}`);
   }
@@ -56,14 +55,4 @@ export class BasicServerAuth implements ServerAuthenticator {
 async function denyAll(password: string): Promise<boolean> {
   const [a, b] = [password, "?"].map((text) => createHash("sha256").update(text).digest());
   return a !== undefined && b !== undefined && timingSafeEqual(a, b);
-}
-
-async function contentOf(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw new AgentError("BS_START", `basicauth: cannot read "${path}": ${messageOf(cause)}`, {
-      cause,
-    });
-  }
 }

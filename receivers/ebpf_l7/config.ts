@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { recordedContent } from "../../src/config/recorded-content.ts";
 import { byteSize, duration } from "../../src/config/types.ts";
 import { type ProtocolRules, protocolRules } from "./protocol-rules.ts";
 import type { RuntimesConfig } from "./runtimes/runtimes.ts";
@@ -7,14 +8,6 @@ import type { TlsConfig } from "./tls/tls-watch.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-
-function headerNames(which: string): z.ZodType<string[], unknown> {
-  return z
-    .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, { error: "is not a header name" }))
-    .transform((names) => names.map((name) => name.toLowerCase()))
-    .default([])
-    .describe(`Headers of ${which} to record as attributes; values leave the host as they are.`);
-}
 
 /** Writes what a run reads to a file, for the receiver `replay`. */
 export interface RecordConfig {
@@ -115,19 +108,7 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .boolean()
     .default(false)
     .describe("Record `network.local.address` and `network.local.port`; `nat_rewrite` needs them."),
-  url_query: z.boolean().default(false).describe("Record `url.query`; may hold secrets."),
-  request_headers: headerNames("requests"),
-  response_headers: headerNames("responses"),
-  routes_max: z
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(200)
-    .describe("Distinct `http.route` values a service before they are cut short."),
-  raw_statements: z
-    .boolean()
-    .default(false)
-    .describe("Record statements and keys with their literals; may hold personal data."),
+  ...recordedContent,
   metrics_interval: duration({ minMs: 100 })
     .default(10_000)
     .describe("How often duration histograms are sent in a metrics pipeline."),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { customProtocols } from "../../src/config/custom-protocols.ts";
+import { recordedContent } from "../../src/config/recorded-content.ts";
 import { byteSize, duration } from "../../src/config/types.ts";
 import type { CustomProtocol } from "../../src/model/custom-protocol.ts";
 import { PROTOCOLS } from "../../src/protocols/registry.ts";
@@ -44,14 +45,6 @@ function protocolName(others: readonly string[] = []): z.ZodType<string, string>
   return z.string().refine((name) => [...NAMES, ...others].includes(name), {
     error: () => `is not a protocol. There are: ${[...NAMES, ...others].toSorted().join(", ")}`,
   });
-}
-
-function headerNames(which: string): z.ZodType<string[], unknown> {
-  return z
-    .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, { error: "is not a header name" }))
-    .transform((names) => names.map((name) => name.toLowerCase()))
-    .default([])
-    .describe(`Headers of ${which} to record as attributes; values leave the host as they are.`);
 }
 
 const shape = z.strictObject({
@@ -111,19 +104,7 @@ const shape = z.strictObject({
     .max(10_000)
     .default(1024)
     .describe("Requests without a response on one connection, 1 to 10000."),
-  url_query: z.boolean().default(false).describe("Record `url.query`; may hold secrets."),
-  request_headers: headerNames("requests"),
-  response_headers: headerNames("responses"),
-  routes_max: z
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(200)
-    .describe("Distinct `http.route` values a service before they are cut short."),
-  raw_statements: z
-    .boolean()
-    .default(false)
-    .describe("Record statements and keys with their literals; may hold personal data."),
+  ...recordedContent,
 });
 
 export const configSchema: z.ZodType<PcapConfig> = shape.refine(

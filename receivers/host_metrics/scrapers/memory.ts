@@ -27,7 +27,7 @@ export const scrapeMemory: Scraper = ({ host, record }) => {
   record.add("system.linux.memory.available", bytes("MemAvailable"));
   record.add("system.linux.memory.dirty", bytes("Dirty"));
   if (record.wants("system.memory.page_size")) {
-    // Every mapping says it; that of the agent itself is the same as any other's.
+    // Said of each mapping of a process, and the same everywhere: our own are at hand.
     const size = /^KernelPageSize:\s+(\d+) kB/m.exec(host.tryRead("/proc/self/smaps") ?? "")?.[1];
     record.add("system.memory.page_size", size === undefined ? undefined : Number(size) * KIB);
   }
