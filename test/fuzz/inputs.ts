@@ -42,6 +42,7 @@ const NO_GOLDENS: readonly (readonly Message[])[] = [
   ],
 ];
 
+const PART_MESSAGES_MAX = 10;
 const RECORDS_MAX = 64;
 const RECORD_BYTES_MAX = 20_000;
 
@@ -65,12 +66,24 @@ export class InputSource {
   /** The same seed gives the same input. */
   create(seed: number): Input {
     const random = new Random(seed);
-    const messages: Message[] = [];
-    const rounds = 1 + random.below(4);
-    for (let round = 0; round < rounds; round++) messages.push(...random.pick(this.#conversations));
+    const messages = random.below(4) === 0 ? this.#whole(random) : this.#part(random);
     const mutations = random.below(6);
     for (let count = 0; count < mutations; count++) this.#mutate(messages, random);
     return { records: cutIntoRecords(messages, random), error: random.below(3) === 0 ? 104 : 0 };
+  }
+
+  #whole(random: Random): Message[] {
+    const messages: Message[] = [];
+    const rounds = 1 + random.below(4);
+    for (let round = 0; round < rounds; round++) messages.push(...random.pick(this.#conversations));
+    return messages;
+  }
+
+  /** A few messages in a row: of the beginning, or as of a connection that is older. */
+  #part(random: Random): Message[] {
+    const conversation = random.pick(this.#conversations);
+    const first = random.below(2) === 0 ? 0 : random.below(conversation.length);
+    return conversation.slice(first, first + 1 + random.below(PART_MESSAGES_MAX));
   }
 
   #mutate(messages: Message[], random: Random): void {

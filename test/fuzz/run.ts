@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Fuzzes all registered protocols: `npm run fuzz -- --seconds 60 [--seed N] [--protocol NAME]`.
+ * Fuzzes all registered protocols: `npm run fuzz -- --seconds 60 [--seed N] [--protocol NAME]`; what was
+ * done is told at the end, and with `--out FILE` written there as JSON.
  * Fails on a throw, on an input that takes too long, on an exchange that stays open after the
  * connection's end, and on memory that grows. The failing input is saved and can be replayed with
  * `npm run fuzz -- --replay FILE`.
@@ -116,6 +117,7 @@ async function main(): Promise<number> {
       seed: { type: "string" },
       protocol: { type: "string" },
       replay: { type: "string" },
+      out: { type: "string" },
     },
   });
   if (values.replay !== undefined) {
@@ -131,7 +133,9 @@ async function main(): Promise<number> {
   const names =
     values.protocol === undefined ? PROTOCOLS.map(({ name }) => name) : [values.protocol];
   console.log(`seed ${seed}`);
-  let inputs = 0;
+  const startMs = performance.now();
+  const done: { readonly protocol: string; readonly inputs: number; readonly records: number }[] =
+    [];
   for (const name of names) {
     protocolNamed(name);
     const result = await runWorker(name, seed, seconds / names.length);
@@ -140,11 +144,23 @@ async function main(): Promise<number> {
       console.error(`Saved as ${save(result)}; replay it with --replay FILE.`);
       return 1;
     }
-    inputs += result.inputs;
+    const { inputs, records } = result;
+    done.push({ protocol: name, inputs, records });
     const growth = (result.heapGrowthBytes / 1024).toFixed(0);
-    console.log(`${name}: ${result.inputs} inputs, ${result.records} records, heap ${growth} KiB`);
+    console.log(`${name}: ${inputs} inputs, ${records} records, heap ${growth} KiB`);
   }
-  console.log(`${inputs} inputs in ${seconds} s, no failure`);
+  const tookSeconds = Math.round((performance.now() - startMs) / 1000);
+  const inputs = done.reduce((sum, result) => sum + result.inputs, 0);
+  const { user, system } = process.cpuUsage();
+  const cpuSeconds = Math.round((user + system) / 1e6);
+  const rate = Math.round(inputs / Math.max(1, cpuSeconds));
+  console.log(
+    `${inputs} inputs in ${tookSeconds} s, ${cpuSeconds} of CPU (${rate}/s of CPU), no failure`,
+  );
+  if (values.out !== undefined) {
+    const report = { seed, seconds: tookSeconds, cpuSeconds, inputs, protocols: done };
+    writeFileSync(values.out, `${JSON.stringify(report, undefined, 2)}\n`);
+  }
   return 0;
 }
 
