@@ -3,6 +3,7 @@ import { factory as forwardConnector } from "../connectors/forward/factory.ts";
 import { factory as spanMetricsConnector } from "../connectors/span_metrics/factory.ts";
 import { factory as debugExporter } from "../exporters/debug/factory.ts";
 import { factory as fileExporter } from "../exporters/file/factory.ts";
+import { factory as loadBalancingExporter } from "../exporters/load_balancing/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
@@ -55,6 +56,7 @@ export const FACTORIES: readonly Factory[] = [
   spanMetricsConnector,
   debugExporter,
   fileExporter,
+  loadBalancingExporter,
   nopExporter,
   otlpGrpcExporter,
   otlpHttpExporter,

@@ -43,4 +43,9 @@ export interface Batch {
   readonly sender?: string;
   /** Present when the producer waits for what becomes of the batch. */
   readonly receipt?: Receipt;
+  /**
+   * The producer can send the batch again and waits for the receipt as long as it takes (a log
+   * such as Kafka): who holds batches back passes the receipt on in place of settling it.
+   */
+  readonly isReplayable?: boolean;
 }

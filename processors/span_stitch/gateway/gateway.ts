@@ -9,6 +9,7 @@ import { itemPath } from "../../../src/pdata/levels.ts";
 import type { ProtoWriter } from "../../../src/pdata/proto-writer.ts";
 import { attributesOf, messagesIn } from "../../../src/pdata/span-view.ts";
 import { FieldReader } from "../../../src/pdata/wire.ts";
+import { createJointRemover, isJointsScope } from "../../../src/stitching/joints.ts";
 import { evidenceAttributes } from "../writer.ts";
 import { ClockSkew } from "./clock-skew.ts";
 import { JointView, SPAN_ID, TRACE_ID } from "./joint.ts";
@@ -23,8 +24,11 @@ const BY_NAME = evidenceAttributes("byte_name", 1);
 
 /** Joins pieces: `learn` when a batch comes, `join` when it goes. No stream, no timer. */
 export class Gateway {
+  readonly #learner: Learner;
   readonly #reader: Rewriter;
   readonly #writer: Rewriter;
+  readonly #jointRemover = createJointRemover();
+  readonly #jointsLearned: Counter;
   readonly #gauges: (() => void)[] = [];
 
   constructor(settings: PipelineSettings, knownSpansMax: number) {
@@ -48,10 +52,13 @@ export class Gateway {
       ambiguous: counter("duplicate_names", "Spans with a name that another one has: not joined."),
       cycle: counter("cycles", "Pieces that would have become part of themselves."),
     };
-    this.#reader = new Rewriter({
-      path: itemPath("traces"),
-      visitor: new Learner(table, skew, (result) => counts[result].add(1)),
-    });
+    this.#jointsLearned = settings.telemetry.counter(
+      "backstitch_span_stitch_gateway_learned_joints",
+      { description: "Spans of other gateways that were heard of.", unit: "{span}" },
+      labels,
+    );
+    this.#learner = new Learner(table, skew, (result) => counts[result].add(1));
+    this.#reader = new Rewriter({ path: itemPath("traces"), visitor: this.#learner });
     const unjoined = counter("unjoined_pieces", "Pieces sent on as they came: no client span.");
     this.#writer = new Rewriter({
       path: itemPath("traces"),
@@ -59,8 +66,23 @@ export class Gateway {
     });
   }
 
-  learn(batch: Batch): void {
+  /** Gives what is to be joined later: the batch without joints, undefined when all were. */
+  learn(batch: Batch): Batch | undefined {
+    const learner = this.#learner;
+    learner.joints = 0;
     for (const chunk of batch.chunks) this.#reader.rewrite(chunk);
+    if (learner.joints === 0) return batch;
+    this.#jointsLearned.add(learner.joints);
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for (const chunk of batch.chunks) {
+      const kept = this.#jointRemover.prune(chunk);
+      if (kept === undefined) continue;
+      chunks.push(kept);
+      bytes += kept.length;
+    }
+    if (chunks.length === 0) return undefined;
+    return { ...batch, chunks, bytes, items: batch.items - learner.joints };
   }
 
   join(batch: Batch): Batch {
@@ -74,6 +96,9 @@ export class Gateway {
 }
 
 class Learner implements Visitor {
+  /** Spans seen since it was set to 0 that are joints. */
+  joints = 0;
+  #isJoint = false;
   readonly #table: PieceTable;
   readonly #skew: ClockSkew;
   readonly #count: (result: Exclude<Joining, "nothing">) => void;
@@ -94,10 +119,12 @@ class Learner implements Visitor {
 
   enter(level: number, bytes: Uint8Array, start: number, stop: number): boolean {
     if (level === 0) this.#timing.host = this.#hostOf(bytes, start, stop);
+    else this.#isJoint = isJointsScope(bytes, start, stop);
     return true;
   }
 
   visit(bytes: Uint8Array, start: number, stop: number): boolean {
+    if (this.#isJoint) this.joints++;
     const view = this.#view;
     view.read(bytes, start, stop);
     if (!view.isClient && !view.isPieceRoot) return false;

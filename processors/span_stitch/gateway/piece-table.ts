@@ -109,6 +109,8 @@ export class PieceTable {
     const flags = this.#flags[row] ?? 0;
     const at = row * ROW_WORDS + given.at;
     if ((flags & given.flag) !== 0) {
+      // The same span once more: it was sent twice, or came as a joint, too.
+      if (isSameTrace(this.#words, at, trace, 0)) return "nothing";
       this.#flags[row] = flags | AMBIGUOUS;
       return "ambiguous";
     }

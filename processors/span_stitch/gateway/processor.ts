@@ -41,15 +41,18 @@ export function createGateway(settings: PipelineSettings, config: SpanStitchConf
         });
         const subscription = input.subscribe({
           next: (batch) => {
+            let learned: Batch | undefined;
             try {
-              gateway.learn(batch);
+              learned = gateway.learn(batch);
             } catch (error) {
               failed(batch, error);
               return;
             }
-            batch.receipt?.settle({ kind: "accepted" });
-            const { signal, chunks, items, bytes } = batch;
-            line.add({ signal, chunks, items, bytes });
+            const isReplayable = batch.isReplayable === true;
+            if (learned === undefined || !isReplayable) batch.receipt?.settle({ kind: "accepted" });
+            if (learned === undefined) return;
+            const { signal, chunks, items, bytes } = learned;
+            line.add(isReplayable ? learned : { signal, chunks, items, bytes });
           },
           error: (error) => {
             line.finish();
