@@ -60,6 +60,7 @@ function measure(workload: Workload, spans: number): { ns: number; bytes: number
     triggerKind: 0,
     triggerSpan: new Uint32Array(2),
     openServerRequests: 0,
+    openInProcess: 0,
   };
   const options = {
     headBytesMax: 16384,

@@ -122,6 +122,9 @@ static __always_inline void take_trigger(struct call *call)
 				      (state->trigger.waited ? DATA_WAITED : 0);
 		return;
 	}
+	/* Opened before it was watched, for something that was read before: nobody knows what. */
+	if (call->position == 0 && !(state->peer_flags & CONNECTION_OPENED))
+		return;
 	last = bpf_task_storage_get(&thread_states, call->task, 0, 0);
 	if (!last)
 		return;

@@ -57,7 +57,9 @@ export class StitchKey {
   role = 0;
   flags = 0;
   triggerKind = 0;
+  /** On the writing thread. */
   openRequests = 0;
+  openInProcess = 0;
   idLow = 0;
   idHigh = 0;
   counterpartLow = 0;
@@ -72,7 +74,9 @@ export class StitchKey {
     this.role = bytes[start + 1] ?? 0;
     this.flags = bytes[start + 2] ?? 0;
     this.triggerKind = bytes[start + 3] ?? 0;
-    this.openRequests = readFixed32(bytes, start + 4);
+    const open = readFixed32(bytes, start + 4);
+    this.openRequests = open & 0xffff;
+    this.openInProcess = open >>> 16;
     this.idLow = readFixed32(bytes, start + 8) | 0;
     this.idHigh = readFixed32(bytes, start + 12) | 0;
     this.counterpartLow = readFixed32(bytes, start + 16) | 0;

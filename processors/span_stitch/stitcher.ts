@@ -217,7 +217,7 @@ export class Stitcher {
   /** Nothing but times may say what caused the call in `row`. */
   #infer(row: number, key: StitchKey, reason: UnlinkedReason): void {
     const { nowMs } = this.#settler;
-    if (this.inference?.ask(row, key.pid, reason, nowMs) === true) this.#holdLong(row);
+    if (this.inference?.ask(row, key, reason, nowMs) === true) this.#holdLong(row);
     else this.#settler.top(row, reason);
   }
 

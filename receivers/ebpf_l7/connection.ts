@@ -168,6 +168,12 @@ export class Connection implements ExchangeEvents {
     this.isNamed = true;
   }
 
+  /** The first request that was seen on it is not the first that there was. */
+  isFromBefore(exchange: Exchange): boolean {
+    const isFirst = this.open.length === 0 && this.#ended === 0;
+    return isFirst && exchange.requestPosition > 0 && !this.record.isDatagram && !this.isTls;
+  }
+
   begin(exchange: Exchange): void {
     this.role ??= exchange.role;
     this.#doubt.begin();

@@ -25,6 +25,7 @@ import { DatagramNames } from "./datagram-names.ts";
 import type { DataCursor } from "./decode.ts";
 import { EVENT_LOOPS } from "./event-loop.ts";
 import type { ExchangeOutput } from "./exchange-output.ts";
+import { OpenRequests } from "./open-requests.ts";
 
 /** asyncio reads all ready sockets before it runs the tasks that they wake. */
 const READ_AHEAD: ReadonlySet<string> = new Set(["cpython", "pypy"]);
@@ -37,9 +38,12 @@ class ExchangeLink implements StitchFacts {
   triggerKind: number = TRIGGER_NONE;
   readonly triggerSpan: Uint32Array = new Uint32Array(2);
   openServerRequests = 0;
+  openInProcess = 0;
   /** With KEY_POOL_BUSY: how many connections there were. */
   poolConnections = 0;
   thread: Thread | undefined;
+  /** Of its process' `OpenRequests`. */
+  generation = 0;
 
   reset(): void {
     this.flags = 0;
@@ -48,6 +52,7 @@ class ExchangeLink implements StitchFacts {
     this.triggerSpan[0] = 0;
     this.triggerSpan[1] = 0;
     this.openServerRequests = 0;
+    this.openInProcess = 0;
     this.poolConnections = 0;
     this.thread = undefined;
   }
@@ -57,6 +62,7 @@ interface Process {
   readonly pid: number;
   /** Server requests that are open. */
   open: number;
+  readonly requests: OpenRequests;
   /** Another thread answered a request than the one that read it: its threads share work. */
   sharesWork: boolean;
 }
@@ -92,7 +98,7 @@ export class ExchangeTracker implements ConnectionEvents {
   readonly #freeLinks: ExchangeLink[] = [];
   readonly #pools = new ConnectionPools();
   readonly #processes = new Map<number, Process>();
-  #lastThread: Thread = { tid: -1, process: { pid: -1, open: 0, sharesWork: false }, open: 0 };
+  #lastThread: Thread = { tid: -1, process: processOf(-1), open: 0 };
   #openCount = 0;
 
   constructor(options: ExchangeTrackerOptions) {
@@ -116,10 +122,11 @@ export class ExchangeTracker implements ConnectionEvents {
     if (exchange.role === "server") {
       link.thread = thread;
       thread.open++;
-      thread.process.open++;
+      this.#openInProcess(connection, exchange, link);
       return;
     }
     link.openServerRequests = thread.open;
+    link.openInProcess = thread.process.requests.count(exchange.startNs);
     connection.pool ??= this.#pools.of(connection);
     // A send is reported when the call returns: the other end may have read it before that.
     const { peer } = connection;
@@ -129,11 +136,22 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
     else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
+    // What woke the thread may be of a request that was read before.
+    if ((link.flags & KEY_SLEPT) !== 0 && thread.process.requests.isUnsettled(exchange.startNs)) {
+      link.openServerRequests++;
+    }
     if (connection.pool?.mayQueue(connection, thread.process.open) === true) {
       link.flags |= KEY_POOL_BUSY;
       link.poolConnections = connection.pool.connections;
     }
     connection.pool?.setBusy(connection, true);
+  }
+
+  #openInProcess(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
+    const { process } = link.thread ?? this.#lastThread;
+    process.open++;
+    link.generation = process.requests.open(exchange.startNs);
+    if (connection.isFromBefore(exchange)) process.requests.foundOlder();
   }
 
   #nameDatagram(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
@@ -147,8 +165,10 @@ export class ExchangeTracker implements ConnectionEvents {
     const link = this.#close(exchange);
     if (connection.open.length === 0) connection.pool?.setBusy(connection, false);
     const { requestTid, responseTid } = exchange;
-    if (link?.thread !== undefined && responseTid !== 0 && responseTid !== requestTid) {
-      link.thread.process.sharesWork = true;
+    if (link?.thread !== undefined) {
+      const { process } = link.thread;
+      process.requests.took(exchange.endNs - exchange.startNs);
+      if (responseTid !== 0 && responseTid !== requestTid) process.sharesWork = true;
     }
     if (link !== undefined && connection.pool?.hasGrownBeyond(link.poolConnections) === true) {
       link.flags &= ~KEY_POOL_BUSY;
@@ -212,6 +232,7 @@ export class ExchangeTracker implements ConnectionEvents {
     if (link.thread !== undefined) {
       link.thread.open--;
       link.thread.process.open--;
+      link.thread.process.requests.close(link.generation);
     }
     return link;
   }
@@ -237,7 +258,7 @@ export class ExchangeTracker implements ConnectionEvents {
   #process(pid: number): Process {
     let process = this.#processes.get(pid);
     if (process === undefined) {
-      process = { pid, open: 0, sharesWork: false };
+      process = processOf(pid);
       this.#processes.set(pid, process);
     }
     return process;
@@ -319,6 +340,10 @@ export class ExchangeTracker implements ConnectionEvents {
     const spans = source.spanConnection("client");
     this.#options.output.spanId(spans, position, "client", link.triggerSpan);
   }
+}
+
+function processOf(pid: number): Process {
+  return { pid, open: 0, requests: new OpenRequests(), sharesWork: false };
 }
 
 /** How much a client counts the positions of its requests too high. */

@@ -23,6 +23,7 @@ const PEER_OBSERVED: StitchFacts = {
   triggerKind: TRIGGER_NONE,
   triggerSpan: new Uint32Array(2),
   openServerRequests: 0,
+  openInProcess: 0,
 };
 
 /** Exchanges to spans and measurements, in batches. */

@@ -6,7 +6,8 @@
  * ids are opaque bytes, as in OTLP. Layout (offset: field):
  *
  *  0 u8 version (1)   1 u8 role   2 u8 flags   3 u8 trigger kind
- *  4 u32 server requests open on the thread that wrote the request, when it did (client role)
+ *  4 u16 server requests open on the thread that wrote the request, when it did (client role)
+ *  6 u16 the same of its process, but for those open for longer than 5 to 10 s; both: 65,535 and more
  *  8 u8[8] the span's own id
  * 16 u8[8] id of the span at the other end of the connection (same request, other role)
  * 24 u8[8] id of the span whose message the thread read last before it wrote this request

@@ -37,6 +37,7 @@ const FACTS: ConnectionFacts = {
   remotePort: 51234,
 };
 
+const NONE_OPEN = { openServerRequests: 0, openInProcess: 0 };
 const CLIENT_FACTS: ConnectionFacts = {
   ...FACTS,
   role: "client",
@@ -203,7 +204,7 @@ describe("SpanEncoder", () => {
 
   it("gives both ends ids that fit together, wherever the client starts to count", () => {
     const client = spanOf(encodeOne({ facts: CLIENT_FACTS }));
-    const observed = { flags: KEY_PEER_OBSERVED, triggerKind: 0, openServerRequests: 0 };
+    const observed = { flags: KEY_PEER_OBSERVED, triggerKind: 0, ...NONE_OPEN };
     const stitch = { ...observed, triggerSpan: new Uint32Array(2) };
     const server = spanOf(encodeOne({ stitch }));
     assert.equal(server.parentSpanId, client.spanId);
@@ -216,11 +217,12 @@ describe("SpanEncoder", () => {
   it("fills the stitch key as it is laid down", () => {
     const triggerSpan = Uint32Array.of(0x04030201, 0x08070605);
     const flags = KEY_PEER_OBSERVED | KEY_SLEPT;
-    const stitch = { flags, triggerKind: TRIGGER_RESPONSE, triggerSpan, openServerRequests: 3 };
+    const open = { openServerRequests: 3, openInProcess: 70_000 };
+    const stitch = { flags, triggerKind: TRIGGER_RESPONSE, triggerSpan, ...open };
     const span = spanOf(encodeOne({ facts: CLIENT_FACTS, stitch }));
     const key = Buffer.from(plain(span.attributes)["stitch.key"] ?? "", "base64");
     assert.equal(key.length, 64);
-    assert.deepEqual([...key.subarray(0, 8)], [1, 1, flags, TRIGGER_RESPONSE, 3, 0, 0, 0]);
+    assert.deepEqual([...key.subarray(0, 8)], [1, 1, flags, TRIGGER_RESPONSE, 3, 0, 0xff, 0xff]);
     assert.equal(key.toString("hex", 8, 16), span.spanId);
     assert.equal(key.toString("hex", 24, 32), "0102030405060708");
     assert.equal(key.readUInt32LE(32), 7);

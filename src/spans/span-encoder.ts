@@ -23,6 +23,8 @@ export interface StitchFacts {
   readonly triggerSpan: Uint32Array;
   /** Server requests open on the thread that wrote the request, when it did. */
   readonly openServerRequests: number;
+  /** The same of its process, but for those that have been open for long. */
+  readonly openInProcess: number;
   /** The request's place in its name, where that is not `Exchange.requestPosition`. */
   readonly position?: number | undefined;
 }

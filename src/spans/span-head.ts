@@ -29,6 +29,8 @@ const CONSUMER = 5;
 
 /** Offsets in the stitch key; see src/model/stitch-key.ts. */
 const OPEN_REQUESTS = 4;
+const OPEN_IN_PROCESS = 6;
+const U16_MAX = 0xffff;
 const OWN = 8;
 const PEER = 16;
 const TRIGGER = 24;
@@ -93,7 +95,9 @@ export class SpanHead {
     bytes[key + 1] = server ? ROLE_SERVER : ROLE_CLIENT;
     bytes[key + 2] = (stitch?.flags ?? 0) | (header === undefined ? 0 : KEY_HEADER);
     bytes[key + 3] = stitch?.triggerKind ?? TRIGGER_NONE;
-    view.setUint32(key + OPEN_REQUESTS, stitch?.openServerRequests ?? 0, true);
+    const { openServerRequests = 0, openInProcess = 0 } = stitch ?? {};
+    view.setUint16(key + OPEN_REQUESTS, Math.min(openServerRequests, U16_MAX), true);
+    view.setUint16(key + OPEN_IN_PROCESS, Math.min(openInProcess, U16_MAX), true);
     hash.writeSpanId(view, key + OWN, exchange.role);
     hash.writeSpanId(view, key + PEER, server ? "client" : "server");
     view.setUint32(key + TRIGGER, stitch?.triggerSpan[0] ?? 0, true);

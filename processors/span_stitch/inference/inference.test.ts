@@ -130,6 +130,30 @@ describe("calls that only times can link", () => {
     assert.equal(await harness.count("unlinked_spans", { reason: "unsure" }), 1);
   });
 
+  test("say that it is unknown while a request that was open then has not ended", async () => {
+    const harness = inferring();
+    const learnt = story(1500, 5000, 29);
+    play(harness, learnt.spans);
+    const lastUs = learnt.spans.at(-1)?.endUs ?? 0;
+    const one = (id: number, at: number, openInProcess: number): Timed[] => {
+      const both = { open: openInProcess, openInProcess, pid: PID };
+      const server: TestKey = { id, role: "server", counterpart: id + 500_000, pid: PID };
+      return [
+        timed({ id: id + 1, role: "client", ...both }, "GET /a", at + 160, at + 3000),
+        timed({ id: id + 2, role: "client", ...both }, "GET /b", at + 3120, at + 6000),
+        timed(server, "GET /", at, at + 6160),
+      ];
+    };
+    const [alone, beside] = [90_001, 90_011];
+    play(harness, [...one(alone, lastUs + 100_000, 1), ...one(beside, lastUs + 200_000, 2)]);
+    harness.advance(10_000);
+    // The same times: linked where the request that has come is all there was.
+    assert.equal(harness.span(alone + 1).parent, alone);
+    assert.equal(harness.span(beside + 1).parent, 0);
+    assert.equal(harness.span(beside + 1).evidence, "unknown");
+    assert.ok((harness.span(beside + 1).confidence ?? 1) <= 0.5);
+  });
+
   test("go out at once in a process that serves nothing", () => {
     const harness = inferring();
     harness.add({ id: 1, role: "client", pid: PID });

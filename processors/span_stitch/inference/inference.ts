@@ -3,6 +3,7 @@ import type { Link } from "../../../src/inference/service-inference.ts";
 import type { Counts } from "../counts.ts";
 import type { UnlinkedReason } from "../evidence/judge.ts";
 import type { Groups } from "../groups.ts";
+import type { StitchKey } from "../key.ts";
 import { HELD, SETTLED } from "../nodes.ts";
 import type { Tables } from "../settler.ts";
 import { OperationReader } from "./operation.ts";
@@ -114,14 +115,15 @@ export class Inference {
   }
 
   /** Takes the client span in `row`; false when its process serves nothing. Answered later, once. */
-  ask(row: number, pid: number, reason: UnlinkedReason, nowMs: number): boolean {
-    const process = this.#processes.get(this.#keyOf(row, pid));
+  ask(row: number, key: StitchKey, reason: UnlinkedReason, nowMs: number): boolean {
+    const process = this.#processes.get(this.#keyOf(row, key.pid));
     if (process === undefined || nowMs - process.servedMs > SERVED_MS) return false;
     const { confidenceMin, windowMs } = this.#parts.limits;
     process.inference ??= new ProcessInference(confidenceMin, windowMs, ++this.#seed);
     const { inference } = process;
     this.#active.add(inference);
-    inference.outgoing(this.#callOf(row, inference, reason, true), nowMs);
+    const call = this.#callOf(row, inference, reason, true);
+    inference.outgoing({ ...call, openCount: key.openInProcess }, nowMs);
     this.#grown(inference);
     return true;
   }
@@ -216,6 +218,7 @@ export class Inference {
       low,
       high,
       reason,
+      openCount: 0,
       id: idOf(low, high),
       operation: process.operationOf(reader.operation, isOut ? reader.address : 0),
       startUs: nodes.startNs(row) / NS_PER_US,

@@ -6,6 +6,7 @@ import {
   ServiceInference,
 } from "../../../src/inference/service-inference.ts";
 import type { UnlinkedReason } from "../evidence/judge.ts";
+import { OpenRequests } from "./open-requests.ts";
 
 /** A span as the inference sees it. */
 export interface Call extends CallTimes {
@@ -14,6 +15,8 @@ export interface Call extends CallTimes {
   readonly high: number;
   /** Why no evidence linked it: what is said when nothing in the process caused it. */
   readonly reason: UnlinkedReason;
+  /** Requests that the process had open when the call began, as the receiver counted them. */
+  readonly openCount: number;
 }
 
 /** Peers by address that one operation is told apart by; with more, replicas are one peer. */
@@ -31,6 +34,8 @@ const PARTS = 4;
 export class ProcessInference {
   readonly #inference: ServiceInference<Call>;
   readonly #partMs: number;
+  readonly #confidenceMin: number;
+  readonly #open = new OpenRequests();
   /** Latest end of the calls that came in each of the latest parts of time, oldest first. */
   readonly #endsUs: number[] = [];
   readonly #partsAt: number[] = [];
@@ -38,6 +43,7 @@ export class ProcessInference {
 
   constructor(confidenceMin: number, windowMs: number, seed: number) {
     this.#partMs = windowMs / PARTS;
+    this.#confidenceMin = confidenceMin;
     this.#inference = new ServiceInference<Call>({
       ...DEFAULT_INFERENCE,
       confidenceMin,
@@ -53,6 +59,7 @@ export class ProcessInference {
 
   incoming(call: Call, nowMs: number): void {
     this.#note(call, nowMs);
+    this.#open.add(call.startUs, call.endUs);
     this.#inference.incoming(call);
   }
 
@@ -78,14 +85,16 @@ export class ProcessInference {
       dueUs = Math.max(dueUs, this.#endsUs.shift() ?? dueUs);
     }
     if (dueUs === Number.NEGATIVE_INFINITY) return [];
-    return isSolved ? this.#inference.decideEndedBy(dueUs) : this.#inference.giveUp(dueUs);
+    if (!isSolved) return this.#inference.giveUp(dueUs);
+    return this.#doubted(this.#inference.decideEndedBy(dueUs));
   }
 
   /** The same for all calls. */
   flush(isSolved: boolean): readonly Link<Call>[] {
     this.#partsAt.length = 0;
     this.#endsUs.length = 0;
-    return isSolved ? this.#inference.flush() : this.#inference.giveUp(Number.POSITIVE_INFINITY);
+    if (!isSolved) return this.#inference.giveUp(Number.POSITIVE_INFINITY);
+    return this.#doubted(this.#inference.flush());
   }
 
   /** A number for what a call does; with whom, while it does it with few. */
@@ -99,6 +108,21 @@ export class ProcessInference {
     }
     if (addresses.size <= ADDRESSES_MAX) addresses.add(address);
     return addresses.size > ADDRESSES_MAX ? operation : operation ^ Math.imul(address, 0x9e3779b1);
+  }
+
+  /**
+   * Requests that were open and whose spans have not come (they still run, or were lost) may be the
+   * cause as well: no answer is surer than the share of those that came.
+   */
+  #doubted(links: readonly Link<Call>[]): readonly Link<Call>[] {
+    return links.map((link) => {
+      const { startUs, openCount } = link.call;
+      const come = this.#open.at(startUs, TOLERANCE_US);
+      if (come >= openCount) return link;
+      const confidence = (link.confidence * come) / openCount;
+      if (confidence >= this.#confidenceMin) return { ...link, confidence };
+      return { ...link, confidence, parent: undefined, cause: undefined };
+    });
   }
 
   #note(call: Call, nowMs: number): void {

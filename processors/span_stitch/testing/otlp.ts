@@ -9,6 +9,7 @@ export interface TestKey {
   readonly triggerKind?: number;
   readonly trigger?: number;
   readonly open?: number;
+  readonly openInProcess?: number;
   readonly counterpart?: number;
   readonly pid?: number;
   readonly header?: { readonly traceId: number; readonly spanId: number };
@@ -86,7 +87,8 @@ export function keyBytes(key: TestKey): number[] {
   };
   const flags = (key.flags ?? 0) | (key.header === undefined ? 0 : 0x10);
   put(0, [key.version ?? 1, key.role === "client" ? 1 : 2, flags, key.triggerKind ?? 0]);
-  out.setUint32(4, key.open ?? 0, true);
+  out.setUint16(4, key.open ?? 0, true);
+  out.setUint16(6, key.openInProcess ?? 0, true);
   put(8, id8(key.id));
   put(16, id8(key.counterpart ?? 0));
   put(24, id8(key.trigger ?? 0));

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OpenRequests } from "./open-requests.ts";
+
+const SECOND = 1e9;
+
+test("what is open counts until it is closed", () => {
+  const requests = new OpenRequests();
+  const first = requests.open(100 * SECOND);
+  const second = requests.open(101 * SECOND);
+  assert.equal(requests.count(101 * SECOND), 2);
+  requests.close(first);
+  assert.equal(requests.count(101 * SECOND), 1);
+  requests.close(second);
+  assert.equal(requests.count(101 * SECOND), 0);
+});
+
+test("what is open for more than ten seconds does not count, nor does its end", () => {
+  const requests = new OpenRequests();
+  const poll = requests.open(104 * SECOND);
+  const next = requests.open(106 * SECOND);
+  assert.equal(requests.count(109 * SECOND), 2);
+  assert.equal(requests.count(110 * SECOND), 1);
+  requests.close(poll);
+  assert.equal(requests.count(111 * SECOND), 1);
+  requests.close(next);
+  assert.equal(requests.count(112 * SECOND), 0);
+  assert.equal(requests.count(500 * SECOND), 0);
+});
+
+test("with a connection from before there may be one more, until nothing lasts so long", () => {
+  const requests = new OpenRequests();
+  requests.open(100 * SECOND);
+  assert.equal(requests.isUnsettled(100 * SECOND), false);
+  requests.foundOlder();
+  assert.equal(requests.isUnsettled(109 * SECOND), true);
+  assert.equal(requests.count(104 * SECOND), 2);
+  assert.equal(requests.isUnsettled(110 * SECOND), false);
+  requests.took(0.5 * SECOND);
+  requests.took(0.1 * SECOND);
+  assert.equal(requests.isUnsettled(101 * SECOND), true);
+  assert.equal(requests.isUnsettled(102 * SECOND), false);
+});

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Of what is open, requests of the last one to two of these count. */
+const GENERATION_NS = 5e9;
+/**
+ * Requests that were read before the process was watched are taken to last no longer than so many of
+ * the longest that were seen from then on, and no longer than that in any case.
+ */
+const UNSETTLED_TIMES = 4;
+const UNSETTLED_MAX_NS = 10e9;
+
+/**
+ * How many server requests of a process may be the cause of what it writes now: those that are open,
+ * but for long polls and streams, and one more as long as there may be some that were read before
+ * the process was watched. Times are the kernel's, ns.
+ */
+export class OpenRequests {
+  #generation = 0;
+  #young = 0;
+  #old = 0;
+  #startNs = 0;
+  #hasOlder = false;
+  #longestNs = 0;
+
+  /** A request has been read; gives what `close` wants to know of it. */
+  open(nowNs: number): number {
+    if (this.#startNs === 0) this.#startNs = nowNs;
+    this.#age(nowNs);
+    this.#young++;
+    return this.#generation;
+  }
+
+  /** The request that `open` gave `generation` for is answered or given up. */
+  close(generation: number): void {
+    if (generation === this.#generation) this.#young--;
+    else if (generation === this.#generation - 1) this.#old--;
+  }
+
+  /** A request was answered after that time. */
+  took(durationNs: number): void {
+    if (durationNs > this.#longestNs) this.#longestNs = durationNs;
+  }
+
+  /** A connection is older than its being watched: so may be requests that are open. */
+  foundOlder(): void {
+    this.#hasOlder = true;
+  }
+
+  isUnsettled(nowNs: number): boolean {
+    if (!this.#hasOlder) return false;
+    const longestNs = this.#longestNs === 0 ? UNSETTLED_MAX_NS : UNSETTLED_TIMES * this.#longestNs;
+    return nowNs - this.#startNs < Math.min(longestNs, UNSETTLED_MAX_NS);
+  }
+
+  count(nowNs: number): number {
+    this.#age(nowNs);
+    return this.#young + this.#old + (this.isUnsettled(nowNs) ? 1 : 0);
+  }
+
+  #age(nowNs: number): void {
+    const generation = Math.floor(nowNs / GENERATION_NS);
+    if (generation <= this.#generation) return;
+    this.#old = generation === this.#generation + 1 ? this.#young : 0;
+    this.#young = 0;
+    this.#generation = generation;
+  }
+}
