@@ -11,6 +11,7 @@ import {
 import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
 import type { ServerAuthenticator } from "../component/auth.ts";
+import { closeServer } from "./close-server.ts";
 import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
 import { frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
 import {
@@ -97,19 +98,18 @@ export class GrpcServer {
 
   /** Takes no new calls, finishes open ones until `signal` aborts. */
   async shutdown(signal: AbortSignal): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      if (this.#server.listening) this.#server.close(() => resolve());
-      else resolve();
+    await closeServer({
+      server: this.#server,
+      signal,
+      end: () => {
+        for (const session of this.#sessions) session.close();
+      },
+      isBusy: () => this.#calls.size > 0,
+      cut: () => {
+        for (const session of this.#sessions) session.destroy();
+        for (const socket of this.#sockets) socket.destroy();
+      },
     });
-    const cut = (): void => {
-      for (const session of this.#sessions) session.destroy();
-      for (const socket of this.#sockets) socket.destroy();
-    };
-    for (const session of this.#sessions) session.close();
-    if (signal.aborted) cut();
-    else signal.addEventListener("abort", cut, { once: true });
-    await closed;
-    signal.removeEventListener("abort", cut);
     clearInterval(this.#sweep);
   }
 

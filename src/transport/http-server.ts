@@ -4,6 +4,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
 import type { ServerAuthenticator } from "../component/auth.ts";
+import { closeServer } from "./close-server.ts";
 import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
 import { allowCors, type CorsConfig } from "./cors.ts";
 import { type ListenAddress, listen } from "./listen.ts";
@@ -60,6 +61,8 @@ export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Requests that are not answered. */
+  readonly #open = new Map<ServerResponse, { readonly sinceMs: number; arrived: boolean }>();
   #openBytes = 0;
 
   constructor(options: HttpServerOptions) {
@@ -88,16 +91,21 @@ export class HttpServer {
 
   /** Takes no new connections, finishes open requests until `signal` aborts. */
   async shutdown(signal: AbortSignal): Promise<void> {
-    if (!this.#server.listening) return;
-    const cut = (): void => {
-      for (const socket of this.#sockets) socket.destroy();
-    };
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    if (signal.aborted) cut();
-    else signal.addEventListener("abort", cut, { once: true });
-    await closed;
-    signal.removeEventListener("abort", cut);
+    await closeServer({
+      server: this.#server,
+      signal,
+      end: () => this.#server.closeIdleConnections(),
+      isBusy: () => this.#isBusy(),
+      cut: () => {
+        for (const socket of this.#sockets) socket.destroy();
+      },
+    });
+  }
+
+  /** A closed server looks no more at the times of requests that have not arrived. */
+  #isBusy(): boolean {
+    const sinceMs = performance.now() - this.#options.receiveTimeoutMs;
+    return [...this.#open].some(([, exchange]) => exchange.arrived || exchange.sinceMs > sinceMs);
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -140,6 +148,8 @@ export class HttpServer {
 
   #receive(exchange: Exchange): void {
     const { request, response, route, contentType } = exchange;
+    const open = { sinceMs: performance.now(), arrived: false };
+    this.#open.set(response, open);
     const fail = (status: number, message: string): void => {
       chunks = [];
       send(request, response, route.failure(contentType, status, message));
@@ -147,6 +157,7 @@ export class HttpServer {
     let chunks: Uint8Array[] = [];
     let received = 0;
     response.on("close", () => {
+      this.#open.delete(response);
       this.#openBytes -= received;
       received = 0;
       chunks = [];
@@ -161,6 +172,7 @@ export class HttpServer {
       } else chunks.push(chunk);
     });
     request.on("end", () => {
+      open.arrived = true;
       if (response.writableEnded) return;
       // An exact copy: the chunks are views of larger socket buffers, which a queue would keep.
       const body = Buffer.concat(chunks, received);

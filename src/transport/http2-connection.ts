@@ -13,6 +13,7 @@ export interface ConnectionEvents {
 const INITIAL_WINDOW_BYTES = 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 20_000;
 const PING_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** One HTTP/2 connection of a client, and everything that says that it is over. */
 export class Http2Connection {
@@ -71,10 +72,15 @@ export class Http2Connection {
     if (!session.ping(() => clearTimeout(timer))) clearTimeout(timer);
   }
 
-  /** Ends it after the open calls. */
+  /** Ends it after the open calls; when the other end does not play along, after a moment. */
   close(): void {
-    if (this.session.connecting) this.destroy(undefined);
-    else this.session.close();
+    if (this.session.connecting) {
+      this.destroy(undefined);
+      return;
+    }
+    this.session.close();
+    const timer = setTimeout(() => this.destroy(undefined), CLOSE_TIMEOUT_MS).unref();
+    this.#socket?.once("close", () => clearTimeout(timer));
   }
 
   destroy(error: Error | undefined): void {

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { of } from "rxjs";
 import type { Component, Factory } from "../../src/component/component.ts";
 import { decodeAt } from "../../src/config/decode.ts";
@@ -15,6 +15,8 @@ import { FACTORIES } from "../../src/registry.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
 import {
   activeResources,
+  drainSignal,
+  endAll,
   freePort,
   Harness,
   leavesNothing,
@@ -22,7 +24,6 @@ import {
   spansOf,
 } from "./harness.ts";
 
-const NEVER_ABORTED = new AbortController().signal;
 const FAST_RETRY = "retry_on_failure: {initial_interval: 10ms, max_interval: 20ms}";
 
 /** Needs a kernel and privileges to start: `test/kernel` and `test/e2e` start it. */
@@ -51,6 +52,7 @@ before(async () => {
   assert.ok(typeof address === "object" && address !== null);
   deafPort = address.port;
 });
+afterEach(endAll);
 after(() => {
   for (const socket of sockets) socket.destroy();
   deaf.close();
@@ -167,8 +169,8 @@ for (const factory of FACTORIES) {
   test(`${name}: created and shut down twice without a start, it leaves nothing behind`, async () => {
     const before = activeResources();
     const component = create(factory);
-    await component.shutdown(NEVER_ABORTED);
-    await component.shutdown(NEVER_ABORTED);
+    await component.shutdown(drainSignal());
+    await component.shutdown(drainSignal());
     await leavesNothing(before);
   });
 }
@@ -182,7 +184,7 @@ for (const factory of FACTORIES) {
     const harness = new Harness({ processor: part() });
     await harness.topology.start();
     for (let at = 0; at < 20; at++) harness.emit(spansOf(5, at));
-    await harness.topology.shutdown(NEVER_ABORTED);
+    await harness.topology.shutdown(drainSignal());
     assert.equal(harness.itemsDelivered, 100);
     assert.deepEqual(harness.tally, { emitted: 20, settled: 20, refused: 0 });
     assert.deepEqual(harness.broken, []);
@@ -194,7 +196,7 @@ for (const factory of FACTORIES) {
     await harness.topology.start();
     for (const batch of poisonBatches()) harness.emit(batch);
     harness.emit(spansOf(5, 1));
-    await harness.topology.shutdown(NEVER_ABORTED);
+    await harness.topology.shutdown(drainSignal());
     assert.deepEqual(harness.broken, []);
     assert.ok(harness.itemsDelivered >= 5);
     assert.equal(harness.tally.settled, harness.tally.emitted);
@@ -215,8 +217,8 @@ for (const factory of FACTORIES) {
     const harness = new Harness({ exporter: `${factory.type}: ${bodyOf(factory, to)}` });
     await harness.topology.start();
     for (let at = 0; at < 20; at++) harness.emit(spansOf(5, at));
-    await harness.topology.shutdown(NEVER_ABORTED);
-    await sink.topology.shutdown(NEVER_ABORTED);
+    await harness.topology.shutdown(drainSignal());
+    await sink.topology.shutdown(drainSignal());
     assert.deepEqual(harness.tally, { emitted: 20, settled: 20, refused: 0 });
     if (factory.type.startsWith("otlp")) {
       assert.equal(sink.itemsDelivered, 100);
@@ -250,9 +252,8 @@ for (const factory of FACTORIES) {
     await harness.topology.start();
     for (let at = 0; at < 200; at++) harness.emit(spansOf(1, at));
     assert.equal(harness.tally.refused, 150);
-    const startMs = Date.now();
+    // With 50 batches to send again and again, only the deadline ends this.
     await harness.topology.shutdown(AbortSignal.timeout(100));
-    assert.ok(Date.now() - startMs < 3_000, "the deadline is kept");
     const dropped = 'backstitch_exporter_dropped_spans{exporter="ID",reason="shutdown"}';
     assert.equal(await harness.memory.value(dropped.replace("ID", factory.type)), 50);
   });
@@ -264,14 +265,14 @@ for (const factory of FACTORIES) {
       receiver: `otlp: {protocols: {${transport}: {endpoint: "127.0.0.1:${to}"}}}`,
     });
     await sink.topology.start();
-    const queue = "{sending_queue: {batch: {min_size: 12, max_size: 12, flush_timeout: 20ms}}, ";
+    const queue = "{sending_queue: {batch: {min_size: 12, max_size: 12, flush_timeout: 1h}}, ";
     const harness = new Harness({
       exporter: `${factory.type}: ${bodyOf(factory, to).replace("{", queue)}`,
     });
     await harness.topology.start();
     for (const spans of [5, 5, 5, 40, 2]) harness.emit(spansOf(spans, spans));
-    await harness.topology.shutdown(NEVER_ABORTED);
-    await sink.topology.shutdown(NEVER_ABORTED);
+    await harness.topology.shutdown(drainSignal());
+    await sink.topology.shutdown(drainSignal());
     assert.equal(sink.itemsDelivered, 57);
     assert.deepEqual(
       sink.deliveries.sort((a, b) => a - b),
@@ -302,8 +303,8 @@ for (const factory of FACTORIES) {
     const signal = factory.signals.includes("traces") ? undefined : factory.signals[0];
     const harness = new Harness({ receiver: `${factory.type}: ${bodyOf(factory, to)}`, signal });
     await harness.topology.start();
-    await harness.topology.shutdown(NEVER_ABORTED);
-    await harness.topology.shutdown(NEVER_ABORTED);
+    await harness.topology.shutdown(drainSignal());
+    await harness.topology.shutdown(drainSignal());
     await leavesNothing(before);
   });
 }

@@ -17,6 +17,23 @@ import {
   type MemoryTelemetry,
 } from "../../src/telemetry/memory-telemetry.ts";
 
+/** A drain that takes longer is cut: the test then fails, and does not wait for ever. */
+const DRAIN_MS = 60_000;
+
+/** For a shutdown that is to end by itself. */
+export function drainSignal(): AbortSignal {
+  return AbortSignal.timeout(DRAIN_MS);
+}
+
+const running = new Set<Harness>();
+
+/** Ends what a test that failed has left, so that the process can end. */
+export async function endAll(): Promise<void> {
+  const left = [...running];
+  running.clear();
+  await Promise.all(left.map(({ topology }) => topology.shutdown(AbortSignal.abort())));
+}
+
 const empty = z.strictObject({});
 const idle = { start: async () => {}, shutdown: async () => {} };
 
@@ -107,6 +124,7 @@ service: {pipelines: {${parts.signal ?? "traces"}: {receivers: [${idOf(receiver)
       logger: this.memory.telemetry.logger,
       onBroken: (id, error) => this.broken.push(`${id}: ${String(error)}`),
     });
+    running.add(this);
   }
 
   emit(batch: Batch): void {
@@ -158,14 +176,25 @@ service: {pipelines: {${parts.signal ?? "traces"}: {receivers: [${idOf(receiver)
   }
 }
 
-/** A port of 127.0.0.1 that was free a moment ago. */
+const FIRST_PORT = 10_000;
+const PORTS = 20_000;
+
+/**
+ * A port of 127.0.0.1 that was free a moment ago. Below those that the system gives to whoever
+ * asks for any, so that no other process gets it in between.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  assert.ok(typeof address === "object" && address !== null);
-  return address.port;
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 const OWN_RESOURCES = new Set([
@@ -187,7 +216,7 @@ export async function leavesNothing(before: readonly string[]): Promise<void> {
       return at === -1;
     });
   };
-  const endMs = Date.now() + 3_000;
+  const endMs = Date.now() + 30_000;
   while (extra().length > 0 && Date.now() < endMs) {
     await new Promise((resolve) => setImmediate(resolve));
   }
