@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DATA_SEND } from "../../bpf/generated/wire.ts";
+import { DATA_SEND, DATA_SLEPT, DATA_WAITED } from "../../bpf/generated/wire.ts";
 import { TRIGGER_NONE, TRIGGER_REQUEST } from "../../src/model/stitch-key.ts";
 import { REQUEST, RESPONSE, RingBench } from "./testing/ring-bench.ts";
 
@@ -28,6 +28,22 @@ function call(bench: RingBench, { socket, tid }: Turn): number | undefined {
   bench.data(out, RECEIVED, 0, RESPONSE, { tid });
   return bench.triggers.at(-1);
 }
+
+/** The only request of the only thread comes at `position`, and leads to a call after a sleep. */
+function callAfterSleep(bench: RingBench, socket: number, position: number): unknown {
+  bench.connection(socket, socket);
+  bench.data(socket, RECEIVED, position, REQUEST);
+  bench.connection(CALL + socket, CALL + socket);
+  const trigger = { triggerSocket: socket, triggerPosition: position + REQUEST.length };
+  bench.data(CALL + socket, DATA_SEND | DATA_SLEPT | DATA_WAITED, 0, REQUEST, trigger);
+  bench.data(CALL + socket, RECEIVED, 0, RESPONSE);
+  return bench.opens.at(-1);
+}
+
+test("where a connection is from before, a request may be, too", () => {
+  assert.deepEqual(callAfterSleep(new RingBench(), 1, 0), [1, 1]);
+  assert.deepEqual(callAfterSleep(new RingBench(), 1, 300), [2, 2]);
+});
 
 function answer(bench: RingBench, { socket, tid }: Turn): void {
   bench.data(socket, DATA_SEND, 0, RESPONSE, { tid });

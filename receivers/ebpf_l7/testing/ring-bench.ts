@@ -77,6 +77,8 @@ export class RingBench {
   readonly finished: Exchange[] = [];
   /** TRIGGER_ values of the finished exchanges. */
   readonly triggers: number[] = [];
+  /** Requests that may have been open when theirs was written: on the thread, in the process. */
+  readonly opens: (readonly [number, number])[] = [];
   /** Of the finished exchanges: their names, whether the other end is watched, its address. */
   readonly names: string[] = [];
   readonly observed: boolean[] = [];
@@ -117,6 +119,7 @@ export class RingBench {
           this.names.push(`${clientStart} ${serverStart} ${position}`);
           this.observed.push(((facts?.flags ?? 0) & KEY_PEER_OBSERVED) !== 0);
           this.remotes.push(remoteAddress);
+          this.opens.push([facts?.openServerRequests ?? 0, facts?.openInProcess ?? 0]);
           this.triggers.push(facts?.triggerKind ?? TRIGGER_NONE);
         },
       },
