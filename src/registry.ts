@@ -3,6 +3,7 @@ import { factory as forwardConnector } from "../connectors/forward/factory.ts";
 import { factory as spanMetricsConnector } from "../connectors/span_metrics/factory.ts";
 import { factory as debugExporter } from "../exporters/debug/factory.ts";
 import { factory as fileExporter } from "../exporters/file/factory.ts";
+import { factory as kafkaExporter } from "../exporters/kafka/factory.ts";
 import { factory as loadBalancingExporter } from "../exporters/load_balancing/factory.ts";
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
@@ -28,6 +29,7 @@ import { factory as tailSamplingProcessor } from "../processors/tail_sampling/fa
 import { factory as transformProcessor } from "../processors/transform/factory.ts";
 import { ebpfL7Factory as ebpfL7Receiver } from "../receivers/ebpf_l7/factory.ts";
 import { factory as hostMetricsReceiver } from "../receivers/host_metrics/factory.ts";
+import { factory as kafkaReceiver } from "../receivers/kafka/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
 import { factory as replayReceiver } from "../receivers/replay/factory.ts";
@@ -38,6 +40,7 @@ export const FACTORIES: readonly Factory[] = [
   ebpfL7Receiver,
   otlpReceiver,
   hostMetricsReceiver,
+  kafkaReceiver,
   pcapReceiver,
   replayReceiver,
   memoryLimiterProcessor,
@@ -56,6 +59,7 @@ export const FACTORIES: readonly Factory[] = [
   spanMetricsConnector,
   debugExporter,
   fileExporter,
+  kafkaExporter,
   loadBalancingExporter,
   nopExporter,
   otlpGrpcExporter,
