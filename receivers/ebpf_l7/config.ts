@@ -3,6 +3,7 @@ import { z } from "zod";
 import { recordedContent } from "../../src/config/recorded-content.ts";
 import { byteSize, duration } from "../../src/config/types.ts";
 import { type ProtocolRules, protocolRules } from "./protocol-rules.ts";
+import type { JavaConfig } from "./runtimes/java-agents.ts";
 import type { RuntimesConfig } from "./runtimes/runtimes.ts";
 import type { TlsConfig } from "./tls/tls-watch.ts";
 
@@ -40,6 +41,16 @@ const tlsSchema = z.strictObject({
   go: z.boolean().default(true).describe("Go's crypto/tls, Go 1.18 on, stripped programs too."),
 });
 
+const javaSchema = z.strictObject({
+  attach: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Load our agent into selected JVMs (HotSpot 11 on, Linux 6.6 on) and take it out at the end: " +
+        "which request each task and virtual thread works for.",
+    ),
+});
+
 export interface EbpfL7Config {
   readonly discovery: string;
   readonly hooks: "auto" | "sock" | "syscalls";
@@ -61,6 +72,7 @@ export interface EbpfL7Config {
   readonly runtimes: RuntimesConfig;
   readonly record: RecordConfig;
   readonly tls: TlsConfig;
+  readonly java: JavaConfig;
 }
 
 export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
@@ -135,4 +147,5 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .describe("Language runtimes that say which request a call is for. Needs Linux 6.6."),
   record: recordSchema.prefault({}),
   tls: tlsSchema.prefault({}),
+  java: javaSchema.prefault({}),
 });

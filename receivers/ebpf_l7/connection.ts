@@ -27,7 +27,7 @@ export interface ConnectionEvents {
   begin(connection: Connection, exchange: Exchange): void;
   end(connection: Connection, exchange: Exchange): void;
   abandon(connection: Connection, exchange: Exchange, reason: LossReason): void;
-  lost(reason: LossReason): void;
+  lost(connection: Connection, reason: LossReason): void;
 }
 
 /** One watched end of a connection. */
@@ -174,6 +174,11 @@ export class Connection implements ExchangeEvents {
     return isFirst && exchange.requestPosition > 0 && !this.record.isDatagram && !this.isTls;
   }
 
+  /** What is not understood of it may be a request. */
+  get mayServeUnknown(): boolean {
+    return this.role !== "client" && this.#ended === 0;
+  }
+
   begin(exchange: Exchange): void {
     this.role ??= exchange.role;
     this.#doubt.begin();
@@ -207,7 +212,7 @@ export class Connection implements ExchangeEvents {
       this.isUpgraded = true;
       this.needsLook = true;
     }
-    this.#events.lost(reason);
+    this.#events.lost(this, reason);
   }
 
   giveUpOpen(reason: LossReason): void {

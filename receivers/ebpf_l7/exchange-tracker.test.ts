@@ -32,6 +32,11 @@ function call(bench: RingBench, { socket, tid }: Turn): number | undefined {
 /** The only request of the only thread comes at `position`, and leads to a call after a sleep. */
 function callAfterSleep(bench: RingBench, socket: number, position: number): unknown {
   bench.connection(socket, socket);
+  if (position > 0) {
+    // Of a connection from before the first response shows where requests begin.
+    bench.data(socket, RECEIVED, position - REQUEST.length, REQUEST);
+    bench.data(socket, DATA_SEND, position, RESPONSE);
+  }
   bench.data(socket, RECEIVED, position, REQUEST);
   bench.connection(CALL + socket, CALL + socket);
   const trigger = { triggerSocket: socket, triggerPosition: position + REQUEST.length };

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ATTR_PROCESS_RUNTIME_NAME } from "@opentelemetry/semantic-conventions/incubating";
-import { LINEAGE_PYTHON, LINEAGE_UNKNOWN, WIRE_PROTOCOL_HTTP2 } from "../../bpf/generated/wire.ts";
+import {
+  LINEAGE_GOROUTINE,
+  LINEAGE_JAVA,
+  LINEAGE_PYTHON,
+  LINEAGE_UNKNOWN,
+  WIRE_PROTOCOL_HTTP2,
+} from "../../bpf/generated/wire.ts";
 import type { ProcessSelection } from "../../src/model/process.ts";
 import type { Exchange, LossReason } from "../../src/model/protocol.ts";
 import {
@@ -11,6 +17,7 @@ import {
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
   TRIGGER_GOROUTINE,
+  TRIGGER_JAVA,
   TRIGGER_NONE,
   TRIGGER_PYTHON,
   TRIGGER_REQUEST,
@@ -29,6 +36,12 @@ import { OpenRequests } from "./open-requests.ts";
 
 /** asyncio reads all ready sockets before it runs the tasks that they wake. */
 const READ_AHEAD: ReadonlySet<string> = new Set(["cpython", "pypy"]);
+
+const LINEAGE_TRIGGERS: Readonly<Record<number, number>> = {
+  [LINEAGE_GOROUTINE]: TRIGGER_GOROUTINE,
+  [LINEAGE_PYTHON]: TRIGGER_PYTHON,
+  [LINEAGE_JAVA]: TRIGGER_JAVA,
+};
 
 /** What was found out when the request began; kept in `Exchange.link`, used again with it. */
 class ExchangeLink implements StitchFacts {
@@ -151,7 +164,7 @@ export class ExchangeTracker implements ConnectionEvents {
     const { process } = link.thread ?? this.#lastThread;
     process.open++;
     link.generation = process.requests.open(exchange.startNs);
-    if (connection.isFromBefore(exchange)) process.requests.foundOlder();
+    if (connection.isFromBefore(exchange)) process.requests.foundUnknown(exchange.startNs);
   }
 
   #nameDatagram(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
@@ -204,7 +217,11 @@ export class ExchangeTracker implements ConnectionEvents {
     this.#options.account.abandoned(reason, 1);
   }
 
-  lost(reason: LossReason): void {
+  lost(connection: Connection, reason: LossReason): void {
+    const { cursor } = this.#options;
+    if (reason === "mid_stream" && connection.mayServeUnknown) {
+      this.#process(cursor.pid).requests.foundUnknown(cursor.timeNs);
+    }
     this.#options.account.unpaired(reason);
   }
 
@@ -276,7 +293,7 @@ export class ExchangeTracker implements ConnectionEvents {
     if (source?.role !== "server") return;
     this.#triggeredByRequest(source, link);
     if (link.triggerKind !== TRIGGER_REQUEST) return;
-    link.triggerKind = cursor.lineage === LINEAGE_PYTHON ? TRIGGER_PYTHON : TRIGGER_GOROUTINE;
+    link.triggerKind = LINEAGE_TRIGGERS[cursor.lineage] ?? TRIGGER_NONE;
   }
 
   /**

@@ -41,7 +41,7 @@ import { PROTOCOLS } from "../../src/protocols/registry.ts";
 import type { EbpfL7Config } from "./config.ts";
 import type { RingMemory } from "./decode.ts";
 import { disabledInKernel, portRules } from "./protocol-rules.ts";
-import { Runtimes, type RuntimesConfig } from "./runtimes/runtimes.ts";
+import { Runtimes } from "./runtimes/runtimes.ts";
 import { TlsWatch } from "./tls/tls-watch.ts";
 
 const OBJECTS = new URL("../../build/bpf/", import.meta.url);
@@ -98,7 +98,7 @@ export interface CaptureSource {
   /** Follows requests inside processes by their language runtimes, until `close`. */
   /** Reads the clear text of processes by their TLS libraries, until `close`. */
   watchTls?(config: EbpfL7Config, logger: Logger): TlsWatcher;
-  followRuntimes?(config: RuntimesConfig, logger: Logger): Pick<Runtimes, "follow" | "forget">;
+  followRuntimes?(config: EbpfL7Config, logger: Logger): Pick<Runtimes, "follow" | "forget">;
   close(): void;
 }
 
@@ -223,9 +223,10 @@ export class BpfCapture implements CaptureSource {
     this.#watchesSleeps = true;
   }
 
-  followRuntimes(config: RuntimesConfig, logger: Logger): Runtimes {
+  followRuntimes(config: EbpfL7Config, logger: Logger): Runtimes {
     this.#runtimes = new Runtimes({
-      ...{ config, logger, capture: this.#object, selection: this.#selection },
+      ...{ config: config.runtimes, java: config.java, rodata: clearTextRodata(config) },
+      ...{ logger, capture: this.#object, selection: this.#selection },
       onCount: (count) => this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_RUNTIMES, count),
     });
     return this.#runtimes;
@@ -234,11 +235,7 @@ export class BpfCapture implements CaptureSource {
   watchTls(config: EbpfL7Config, logger: Logger): TlsWatcher {
     this.#tls = new TlsWatch({
       ...{ config: config.tls, logger, capture: this.#object, selection: this.#selection },
-      rodata: {
-        capture_bytes_max: config.capture_bytes,
-        protocols_disabled: disabledInKernel(config.protocols, PROTOCOLS),
-        has_port_rules: portRules(config.protocols, PROTOCOLS).size > 0,
-      },
+      rodata: clearTextRodata(config),
       onCount: (count) => this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_TLS, count),
     });
     return this.#tls;
@@ -252,6 +249,15 @@ export class BpfCapture implements CaptureSource {
     this.#counters.close();
     this.#object.close();
   }
+}
+
+/** Global variables of the objects that see clear text. */
+function clearTextRodata(config: EbpfL7Config): Readonly<Record<string, number | boolean>> {
+  return {
+    capture_bytes_max: config.capture_bytes,
+    protocols_disabled: disabledInKernel(config.protocols, PROTOCOLS),
+    has_port_rules: portRules(config.protocols, PROTOCOLS).size > 0,
+  };
 }
 
 function chooseHooks(wanted: EbpfL7Config["hooks"]): "sock" | "syscalls" {

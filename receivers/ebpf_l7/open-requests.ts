@@ -3,28 +3,26 @@
 /** Of what is open, requests of the last one to two of these count. */
 const GENERATION_NS = 5e9;
 /**
- * Requests that were read before the process was watched are taken to last no longer than so many of
- * the longest that were seen from then on, and no longer than that in any case.
+ * Requests that are not known are taken to last no longer than so many of the longest that are, and no
+ * longer than that in any case.
  */
 const UNSETTLED_TIMES = 4;
 const UNSETTLED_MAX_NS = 10e9;
 
 /**
  * How many server requests of a process may be the cause of what it writes now: those that are open,
- * but for long polls and streams, and one more as long as there may be some that were read before
- * the process was watched. Times are the kernel's, ns.
+ * but for long polls and streams, and one more as long as there may be some that are not known: read
+ * before the process was watched, or the first on a connection from before. Times are the kernel's, ns.
  */
 export class OpenRequests {
   #generation = 0;
   #young = 0;
   #old = 0;
-  #startNs = 0;
-  #hasOlder = false;
+  #unknownNs = Number.NEGATIVE_INFINITY;
   #longestNs = 0;
 
   /** A request has been read; gives what `close` wants to know of it. */
   open(nowNs: number): number {
-    if (this.#startNs === 0) this.#startNs = nowNs;
     this.#age(nowNs);
     this.#young++;
     return this.#generation;
@@ -41,15 +39,14 @@ export class OpenRequests {
     if (durationNs > this.#longestNs) this.#longestNs = durationNs;
   }
 
-  /** A connection is older than its being watched: so may be requests that are open. */
-  foundOlder(): void {
-    this.#hasOlder = true;
+  /** There may be requests that nobody knows of. */
+  foundUnknown(nowNs: number): void {
+    this.#unknownNs = nowNs;
   }
 
   isUnsettled(nowNs: number): boolean {
-    if (!this.#hasOlder) return false;
     const longestNs = this.#longestNs === 0 ? UNSETTLED_MAX_NS : UNSETTLED_TIMES * this.#longestNs;
-    return nowNs - this.#startNs < Math.min(longestNs, UNSETTLED_MAX_NS);
+    return nowNs - this.#unknownNs < Math.min(longestNs, UNSETTLED_MAX_NS);
   }
 
   count(nowNs: number): number {

@@ -162,7 +162,7 @@ class Running {
       this.#metrics = new DurationMetrics({ version, clock: this.#clock, seriesMax: SERIES_MAX });
       this.#collector = setInterval(() => this.#collect(), config.metrics_interval);
     }
-    this.#runtimes = source.followRuntimes?.(config.runtimes, settings.telemetry.logger);
+    this.#runtimes = source.followRuntimes?.(config, settings.telemetry.logger);
     this.#tls = source.watchTls?.(config, settings.telemetry.logger);
     for (const one of selection.selected()) this.#follow(one);
     this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
