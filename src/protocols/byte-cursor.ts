@@ -119,7 +119,12 @@ export class ByteCursor {
   /** `count` bytes as a name; empty when they are not all there. */
   name(count: number): string {
     const at = this.take(count);
-    return at < 0 ? "" : this.#names.find(this.bytes, at, at + count);
+    return at < 0 ? "" : this.nameAt(at, count);
+  }
+
+  /** Bytes that were passed, as a name. */
+  nameAt(at: number, count: number): string {
+    return this.#names.find(this.bytes, at, at + count);
   }
 }
 

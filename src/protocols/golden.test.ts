@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { z } from "zod";
 import { CASSANDRA } from "./cassandra/protocol.ts";
+import { CLICKHOUSE } from "./clickhouse/protocol.ts";
 import { MEMCACHED } from "./memcached/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
@@ -20,7 +21,7 @@ const goldenSchema = z.strictObject({
   statements: z.array(z.string()),
 });
 
-for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED, MONGODB, CASSANDRA]) {
+for (const protocol of [REDIS, POSTGRESQL, MYSQL, MEMCACHED, MONGODB, CASSANDRA, CLICKHOUSE]) {
   const folder = new URL(`./${protocol.name}/goldens/`, import.meta.url);
   describe(`${protocol.name} goldens`, () => {
     for (const file of readdirSync(folder)) {

@@ -4,6 +4,7 @@ import { AMQP10 } from "./amqp10/protocol.ts";
 import { AMQP091 } from "./amqp091/protocol.ts";
 import { BRPC } from "./brpc/protocol.ts";
 import { CASSANDRA } from "./cassandra/protocol.ts";
+import { CLICKHOUSE } from "./clickhouse/protocol.ts";
 import { DNS } from "./dns/protocol.ts";
 import { DUBBO } from "./dubbo/protocol.ts";
 import { FASTCGI } from "./fastcgi/protocol.ts";
@@ -34,6 +35,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   MEMCACHED,
   MONGODB,
   CASSANDRA,
+  CLICKHOUSE,
   KAFKA,
   NATS,
   MQTT,

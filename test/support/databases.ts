@@ -120,6 +120,35 @@ export async function startMongodb(): Promise<DatabaseServer> {
   }));
 }
 
+/** Debian's, of 2018: the only server of this protocol in a registry. */
+export async function startClickHouse(): Promise<DatabaseServer> {
+  const folder = makeFolder("clickhouse");
+  const config = join(folder, "config.xml");
+  const users = join(folder, "users.xml");
+  const user =
+    "<password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>";
+  writeFileSync(
+    users,
+    `<yandex><profiles><default/></profiles><users><default>${user}</default></users><quotas><default/></quotas></yandex>`,
+  );
+  return await startServer(folder, (port) => {
+    const settings = {
+      logger: "<level>none</level>",
+      tcp_port: String(port),
+      listen_host: "127.0.0.1",
+      path: `${folder}/data/`,
+      tmp_path: `${folder}/tmp/`,
+      users_config: users,
+      default_profile: "default",
+      default_database: "default",
+      mark_cache_size: "1048576",
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `<${name}>${value}</${name}>`);
+    writeFileSync(config, `<yandex>${lines.join("\n")}</yandex>`);
+    return { command: "/usr/sbin/clickhouse-server", args: [`--config-file=${config}`] };
+  });
+}
+
 /** What Cassandra needs of Java's own modules. */
 const CASSANDRA_OPENS = [
   ...["jdk.internal.misc", "jdk.internal.ref", "sun.nio.ch", "java.io", "java.lang", "java.net"],

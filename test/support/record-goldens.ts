@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Records the goldens of databases: a real server, a session of test/apps, and between them a proxy.
- * `node test/support/record-goldens.ts mysql|memcached|mongodb|cassandra`. What the parser says of the
+ * `node test/support/record-goldens.ts mysql|memcached|mongodb|cassandra|clickhouse`. What the parser says of the
  * recording is printed and written as what is expected: compare it with the session before it is
  * committed.
  */
 import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { CASSANDRA } from "../../src/protocols/cassandra/protocol.ts";
+import { CLICKHOUSE } from "../../src/protocols/clickhouse/protocol.ts";
 import { MEMCACHED } from "../../src/protocols/memcached/protocol.ts";
 import { MONGODB } from "../../src/protocols/mongodb/protocol.ts";
 import { MYSQL } from "../../src/protocols/mysql/protocol.ts";
@@ -15,6 +16,7 @@ import { Conversation, TEST_OPTIONS } from "../../src/protocols/testing.ts";
 import {
   runSession,
   startCassandra,
+  startClickHouse,
   startMariadb,
   startMemcached,
   startMongodb,
@@ -30,6 +32,14 @@ const SESSIONS = {
   ],
   mongodb: [
     { protocol: MONGODB, start: startMongodb, title: "mongo-java-server, PyMongo", args: ["20"] },
+  ],
+  clickhouse: [
+    {
+      protocol: CLICKHOUSE,
+      start: startClickHouse,
+      title: "ClickHouse 18.16, clickhouse-driver",
+      args: ["50"],
+    },
   ],
   cassandra: ["4", "5"].map((version) => ({
     protocol: CASSANDRA,
