@@ -108,6 +108,8 @@ if [ "$purpose" = test ]; then
 	need /usr/lib/python3/dist-packages/thrift python3-thrift
 	need /usr/share/java/zookeeper.jar zookeeper
 	need /usr/lib/python3/dist-packages/kazoo python3-kazoo
+	need clickhouse-server clickhouse-server
+	need /usr/lib/python3/dist-packages/clickhouse_driver python3-clickhouse-driver
 	need slapd slapd
 	need ldapsearch ldap-utils
 	need php-cgi php-cgi
