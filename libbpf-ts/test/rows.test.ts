@@ -3,8 +3,18 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname, join } from "node:path";
 
 import {
   BpfError,
@@ -174,6 +184,26 @@ kernelTest("tracepoints of sched, signal, skb, net and tcp see what this test do
   assert.deepEqual(await once(child, "exit"), [3, null]);
   assert.ok(counter(loaded, "signal_hits") >= 1);
   assert.ok(counter(loaded, "sched_hits") >= 1);
+});
+
+kernelTest("tracepoints of block and exceptions see this process write and touch memory", () => {
+  using loaded = loadRows(["on_block", "on_exception"]);
+  loaded.attachAll();
+  assert.equal(Buffer.alloc(1 << 24, 1).at(-1), 1);
+  assert.ok(counter(loaded, "exception_hits") >= 1);
+  // Beside the objects: a temporary folder may be in memory.
+  const folder = mkdtempSync(join(dirname(objectPath("rows")), "block-"));
+  try {
+    const file = openSync(join(folder, "written"), "w");
+    writeSync(file, Buffer.alloc(1 << 16, 1));
+    fsyncSync(file);
+    // Major number 0: memory, or a file system that does not say where it writes.
+    const isOnDevice = fstatSync(file).dev >> 8 !== 0;
+    closeSync(file);
+    assert.ok(!isOnDevice || counter(loaded, "block_hits") >= 1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 kernelTest("a function of another program is replaced, or the kernel refuses it by name", () => {

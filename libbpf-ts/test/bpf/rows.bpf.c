@@ -77,6 +77,8 @@ volatile __u64 signal_hits;
 volatile __u64 skb_hits;
 volatile __u64 net_hits;
 volatile __u64 tcp_hits;
+volatile __u64 block_hits;
+volatile __u64 exception_hits;
 volatile __u64 cast_pid;
 
 static __always_inline bool is_target(void)
@@ -245,6 +247,22 @@ int BPF_PROG(on_tcp, struct sock *sk)
 {
 	if (sk->__sk_common.skc_num == target_port)
 		__sync_fetch_and_add(&tcp_hits, 1);
+	return 0;
+}
+
+SEC("?tracepoint/block/block_bio_queue")
+int on_block(void *ctx)
+{
+	if (is_target())
+		__sync_fetch_and_add(&block_hits, 1);
+	return 0;
+}
+
+SEC("?tracepoint/exceptions/page_fault_user")
+int on_exception(void *ctx)
+{
+	if (is_target())
+		__sync_fetch_and_add(&exception_hits, 1);
 	return 0;
 }
 
