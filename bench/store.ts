@@ -193,7 +193,7 @@ async function readBench(folder: string): Promise<object> {
     sumSeries(reader, { range, clock: new QueryClock(TIMEOUT_MS) }),
   );
   const segments = reader.segments();
-  const blocks = segments.reduce((sum, segment) => sum + segment.blocks.length, 0);
+  const blocks = segments.reduce((sum, segment) => sum + segment.blocks.count, 0);
   const readMib = Math.round(residentMib(process.pid) - beforeMib);
   reader.close();
   return {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Exporter, ExporterSettings } from "../../src/component/component.ts";
+import type { Exporter, ExporterSettings, Host } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { createQueuedExporter, retrySchema } from "../../src/pipeline/export-helper.ts";
@@ -26,13 +26,14 @@ export function createStoreExporter(settings: ExporterSettings, config: StoreCon
   );
   let writer: StoreWriter | undefined;
   let gauges: readonly (() => void)[] = [];
-  const start = async (): Promise<void> => {
+  const start = async ({ agent }: Host): Promise<void> => {
     const opened = await StoreWriter.open({
       directory: config.directory,
       bytesMax: config.max_size_mib * MIB,
       ageMaxMs: config.max_age,
       logger: telemetry.logger,
       nowMs: Date.now,
+      ownMetrics: async () => (await agent?.metrics()) ?? [],
       onDropped: (reason, spans) => dropped.get(reason)?.add(spans),
       onFailed: (error, spans) =>
         log.write("error", "Cannot write to the store; the pipeline goes on", {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AgentView, MetricSample } from "../../src/component/agent-view.ts";
+import { metricHistory } from "../../src/store/metrics-query.ts";
 import { type ApiRequest, HttpProblem } from "./api.ts";
-import { MetricHistory } from "./metric-history.ts";
 import { ownPrograms } from "./own-programs.ts";
 import { numberParameter, textParameter } from "./parameters.ts";
 
 const HOUR_SECONDS = 3_600;
+const HISTORY_SECONDS_MAX = 30 * 24 * HOUR_SECONDS;
 
 export interface AgentApiOptions {
   readonly view: AgentView | undefined;
@@ -42,15 +43,9 @@ const ACCOUNT: readonly (readonly [RegExp, Kind, Meaning])[] = [
 /** What the agent says about itself. */
 export class AgentApi {
   readonly #options: AgentApiOptions;
-  readonly #history = new MetricHistory();
 
   constructor(options: AgentApiOptions) {
     this.#options = options;
-  }
-
-  /** Takes the next step of the history. */
-  async sample(nowMs: number): Promise<void> {
-    this.#history.add(await this.#metrics(), nowMs);
   }
 
   readonly status = async ({ store, nowMs }: ApiRequest): Promise<unknown> => {
@@ -111,11 +106,12 @@ export class AgentApi {
     };
   };
 
-  readonly history = ({ query }: ApiRequest): unknown => {
+  readonly history = ({ query, store, nowMs, clock }: ApiRequest): Promise<unknown> => {
     const metric = textParameter(query, "metric");
     if (metric === undefined) throw new HttpProblem(400, "metric: missing. Name one of /agent");
-    const rule = { name: "seconds", min: 1, max: HOUR_SECONDS, advice: "Give seconds" };
-    return this.#history.of(metric, numberParameter(query, rule) ?? HOUR_SECONDS);
+    const rule = { name: "seconds", min: 1, max: HISTORY_SECONDS_MAX, advice: "Give seconds" };
+    const seconds = numberParameter(query, rule) ?? HOUR_SECONDS;
+    return metricHistory(store, { metric, seconds, nowMs, clock });
   };
 
   async #metrics(): Promise<readonly MetricSample[]> {

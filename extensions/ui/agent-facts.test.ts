@@ -6,7 +6,6 @@ import { test } from "node:test";
 import type { AgentView, MetricSample } from "../../src/component/agent-view.ts";
 import type { Host } from "../../src/component/component.ts";
 import { AgentApi } from "./agent-api.ts";
-import { MetricHistory } from "./metric-history.ts";
 import { processes } from "./processes.ts";
 
 function sample(
@@ -109,19 +108,4 @@ test("a process that listens is shown with its ports, and whether and why it is 
 test("calls that were not read are told by reason", async () => {
   const host = { extension: () => undefined, fatal: () => undefined, agent: view() };
   assert.deepEqual(member(await processes(host), "unseen"), [{ reason: "encrypted", count: 4 }]);
-});
-
-test("the history has the last values of a metric, and null where there were none", () => {
-  const history = new MetricHistory();
-  const at = (value: number): MetricSample => sample("m", value, { a: "1" });
-  history.add([at(1)], 10_000);
-  history.add([], 20_000);
-  history.add([at(3), sample("other", 7, {})], 30_000);
-  assert.deepEqual(history.of("m", 40), {
-    metric: "m",
-    stepSeconds: 10,
-    endUs: 30_000_000,
-    series: [{ labels: { a: "1" }, values: [null, 1, null, 3] }],
-  });
-  assert.deepEqual(member(history.of("nothing", 40), "series"), []);
 });

@@ -24,7 +24,6 @@ const CONNECTIONS_MAX = 128;
 const URL_MAX = 16 * 1024;
 /** Queries at the same time; more are asked to come again. */
 const QUERIES_MAX = 16;
-const SAMPLE_INTERVAL_MS = 10_000;
 
 /** Serves the page, its API and Jaeger's query API. */
 export class Ui implements Extension {
@@ -34,7 +33,6 @@ export class Ui implements Extension {
   #routes: Routes = [];
   #authenticator: ServerAuthenticator | undefined;
   #server: Server | undefined;
-  #sampling: NodeJS.Timeout | undefined;
   #queries = 0;
   #port = 0;
 
@@ -70,9 +68,6 @@ export class Ui implements Extension {
     this.#port = await listen(server, endpoint);
     server.on("error", (error) => logger.warn("The page's server", { error: error.message }));
     this.#server = server;
-    this.#sampling = setInterval(() => {
-      void agent.sample(Date.now()).catch(() => undefined);
-    }, SAMPLE_INTERVAL_MS).unref();
     const shown = endpoint.host === "" ? "localhost" : endpoint.host;
     const name = shown.includes(":") ? `[${shown}]` : shown;
     const url = `${isPlain ? "http" : "https"}://${name}:${this.#port}`;
@@ -85,7 +80,6 @@ export class Ui implements Extension {
   async shutdown(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    clearInterval(this.#sampling);
     if (server !== undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
       server.close(() => resolve());

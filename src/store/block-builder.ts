@@ -6,19 +6,36 @@ import {
   type SpanContext,
   type SpanView,
 } from "../pdata/span-view.ts";
-import { BLOCK_SPANS_MAX, type Columns, traceHashOf } from "./columns.ts";
+import { AttributeFilterBuilder } from "./attribute-filter.ts";
+import {
+  BLOCK_SPANS_MAX,
+  type Columns,
+  emptyColumns,
+  HAS_PARENT_ID,
+  HAS_SPAN_ID,
+  HAS_TRACE_ID,
+  SPAN_ID_BYTES,
+  TRACE_ID_BYTES,
+  traceHashOf,
+} from "./columns.ts";
 import { microsecondsAt } from "./epoch-time.ts";
 import { NAME_OTHER, type NameTable } from "./name-table.ts";
 import { serviceNameIn } from "./resource-name.ts";
 
 const TWO_32 = 2 ** 32;
 const EMPTY = new Uint8Array(0);
+const SPAN_ATTRIBUTES = 9;
+const RESOURCE_ATTRIBUTES = 1;
+/** Ids of a span: of its trace, its own, its parent's. */
+const IDS = 3;
 
-/** A block that takes no more: the bytes as they arrived, and their columns. */
+/** A block that takes no more. */
 export interface Block {
-  readonly chunks: readonly Uint8Array[];
-  readonly bytes: number;
+  /** The bytes as they arrived, but for the ids, which are 0: those are in the columns. */
+  readonly spans: Uint8Array;
   readonly columns: Columns;
+  /** Which attributes there are, for `mayHaveAttributes`. */
+  readonly attributes: Uint8Array;
 }
 
 /** Looks at each span of a block while its bytes are at hand. */
@@ -32,6 +49,9 @@ export interface SpanObserver {
 export class BlockBuilder {
   readonly #names: NameTable;
   readonly #observer: SpanObserver | undefined;
+  readonly #attributes = new AttributeFilterBuilder();
+  /** Where the ids of each span stand in the block's bytes, and -1. */
+  readonly #idsAt = new Int32Array(BLOCK_SPANS_MAX * IDS);
   #columns = emptyColumns();
   #count = 0;
   #chunks: Uint8Array[] = [];
@@ -62,7 +82,10 @@ export class BlockBuilder {
 
   take(): Block {
     const columns = { ...this.#columns, count: this.#count };
-    const block = { chunks: this.#chunks, bytes: this.#bytes, columns };
+    // A copy: what arrived may be on its way to others, too.
+    const spans = Buffer.concat(this.#chunks, this.#bytes);
+    this.#clearIds(spans);
+    const block = { spans, columns, attributes: this.#attributes.take() };
     this.#columns = emptyColumns();
     this.#count = 0;
     this.#chunks = [];
@@ -74,6 +97,7 @@ export class BlockBuilder {
     if (this.#count === BLOCK_SPANS_MAX) return;
     if (resource !== this.#resource) {
       this.#resource = resource;
+      this.#attributes.read(resource.bytes, resource, RESOURCE_ATTRIBUTES);
       const name = serviceNameIn(resource);
       this.#observer?.resource(name);
       this.#service =
@@ -100,21 +124,50 @@ export class BlockBuilder {
     columns.durationHigh[row] = durationNs / TWO_32;
     columns.durationLow[row] = durationNs % TWO_32;
     columns.traceHash[row] = span.traceIdStart < 0 ? 0 : traceHashOf(bytes, span.traceIdStart);
+    this.#takeIds(span, row);
+    this.#attributes.read(bytes, span, SPAN_ATTRIBUTES);
     this.#observer?.observe(span, columns, row);
   }
-}
 
-function emptyColumns(): Columns {
-  const words = (): Uint32Array => new Uint32Array(BLOCK_SPANS_MAX);
-  return {
-    count: 0,
-    service: new Uint16Array(BLOCK_SPANS_MAX),
-    operation: new Uint16Array(BLOCK_SPANS_MAX),
-    flags: new Uint8Array(BLOCK_SPANS_MAX),
-    startLow: words(),
-    startHigh: words(),
-    durationLow: words(),
-    durationHigh: words(),
-    traceHash: words(),
-  };
+  #takeIds({ bytes, traceIdStart, spanIdStart, parentSpanIdStart }: SpanView, row: number): void {
+    const { present, traceIds, spanIds, parentIds } = this.#columns;
+    const at = this.#idsAt;
+    const base = this.#bytes;
+    at[IDS * row] = traceIdStart < 0 ? -1 : base + traceIdStart;
+    at[IDS * row + 1] = spanIdStart < 0 ? -1 : base + spanIdStart;
+    at[IDS * row + 2] = parentSpanIdStart < 0 ? -1 : base + parentSpanIdStart;
+    let bits = 0;
+    if (traceIdStart >= 0) {
+      bits |= HAS_TRACE_ID;
+      copy(bytes, traceIdStart, { to: traceIds, at: row * TRACE_ID_BYTES, length: TRACE_ID_BYTES });
+    }
+    if (spanIdStart >= 0) {
+      bits |= HAS_SPAN_ID;
+      copy(bytes, spanIdStart, { to: spanIds, at: row * SPAN_ID_BYTES, length: SPAN_ID_BYTES });
+    }
+    if (parentSpanIdStart >= 0) {
+      bits |= HAS_PARENT_ID;
+      const at = row * SPAN_ID_BYTES;
+      copy(bytes, parentSpanIdStart, { to: parentIds, at, length: SPAN_ID_BYTES });
+    }
+    present[row] = bits;
+  }
+
+  /** What is random does not compress, so it is kept once, where it is searched. */
+  #clearIds(bytes: Uint8Array): void {
+    const stop = IDS * this.#count;
+    for (let index = 0; index < stop; index++) {
+      const at = this.#idsAt[index] ?? -1;
+      if (at < 0) continue;
+      const end = at + (index % IDS === 0 ? TRACE_ID_BYTES : SPAN_ID_BYTES);
+      for (let byte = at; byte < end; byte++) bytes[byte] = 0;
+    }
+  }
+}
+function copy(
+  from: Uint8Array,
+  start: number,
+  { to, at, length }: { readonly to: Uint8Array; readonly at: number; readonly length: number },
+): void {
+  for (let index = 0; index < length; index++) to[at + index] = from[start + index] ?? 0;
 }

@@ -6,6 +6,7 @@ export const FRAME_BLOCK = 1;
 export const FRAME_NAMES = 2;
 export const FRAME_FOOTER = 3;
 export const FRAME_SERIES = 4;
+export const FRAME_METRICS = 5;
 
 export const FRAME_HEADER_BYTES = 36;
 /** "BSF1", little-endian. */

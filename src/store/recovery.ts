@@ -30,7 +30,7 @@ async function recoverSegment(file: StoreFile, logger: Logger): Promise<void> {
   try {
     if (segment.isSealed) return;
     const torn = segment.bytes - segment.end;
-    if (segment.blocks.length === 0) {
+    if (segment.blocks.count === 0) {
       if (torn > 0 && segment.damagedBytes > 0) throw new SegmentError("no block can be read");
       await rm(file.path);
       return;
@@ -41,7 +41,7 @@ async function recoverSegment(file: StoreFile, logger: Logger): Promise<void> {
       blocks: segment.blocks,
       index: buildTraceIndex(segment.openHashes),
     });
-    const fields = { file: file.name, blocks: segment.blocks.length, cut_bytes: torn };
+    const fields = { file: file.name, blocks: segment.blocks.count, cut_bytes: torn };
     logger.info("Recovered a segment that was not closed", fields);
     if (segment.damagedBytes > 0) {
       logger.error("A segment is damaged; what could be read of it is kept", {

@@ -6,21 +6,20 @@ import {
   type SpanView,
 } from "../pdata/span-view.ts";
 import {
-  durationNsAt,
-  type FilterColumns,
-  kindOf,
-  startUsAt,
-  statusOf,
-  type ValueColumns,
-} from "./columns.ts";
+  mayHaveAttributes,
+  type WantedAttribute,
+  type WantedHashes,
+  wantedHashes,
+} from "./attribute-filter.ts";
+import { durationNsAt, kindOf, startUsAt, statusOf, type TimeColumns } from "./columns.ts";
+import { type DetailColumns, idsAt } from "./detail-columns.ts";
 import { microsecondsAt } from "./epoch-time.ts";
 import { mayLackNumber, NAME_OTHER } from "./name-table.ts";
 import type { QueryClock } from "./query-clock.ts";
 import { serviceNameIn } from "./resource-name.ts";
+import { durationCodeOf, type SearchColumns } from "./search-columns.ts";
 import type { Segment } from "./segment.ts";
-import type { BlockEntry } from "./segment-format.ts";
-import { visitRows } from "./span-rows.ts";
-import type { StoreReader } from "./store-reader.ts";
+import type { SegmentNames, StoreReader } from "./store-reader.ts";
 
 /** What a span must be to be found; what is undefined is not asked for. */
 export interface SearchQuery {
@@ -32,7 +31,7 @@ export interface SearchQuery {
   readonly minDurationNs?: number | undefined;
   readonly maxDurationNs?: number | undefined;
   /** Of the span or its resource; compared as text; without a value the key is enough. */
-  readonly attributes: readonly { readonly key: string; readonly value?: string | undefined }[];
+  readonly attributes: readonly WantedAttribute[];
   readonly startUs: number;
   readonly endUs: number;
   readonly limit: number;
@@ -57,10 +56,11 @@ export interface SearchResult {
   readonly truncated: boolean;
 }
 
-interface Names {
-  /** -1: any. */
+/** A segment's numbers for the names that are asked for; -1: any. */
+interface Numbers {
   readonly service: number;
   readonly operation: number;
+  readonly known: SegmentNames;
 }
 
 /** Finds the newest spans that a query asks for. Reads blocks from new to old until it has enough. */
@@ -72,25 +72,24 @@ export async function searchSpans(
   const found: FoundSpan[] = [];
   let scanned = 0;
   let truncated = false;
-  for (const { segment, block, entry } of candidates(reader, query)) {
+  const numbers = new Map<Segment, Numbers | undefined>();
+  const plan = planOf(query);
+  for (const { segment, block, newestUs } of candidates(reader, query)) {
     // Blocks come by their newest span: what follows cannot push out what was found.
     const oldest = found.length < query.limit ? undefined : found[query.limit - 1];
-    if (oldest !== undefined && entry.startUsMax < oldest.startUs) {
-      truncated = true;
-      break;
-    }
-    if (clock.isOver) {
+    if ((oldest !== undefined && newestUs < oldest.startUs) || clock.isOver) {
       truncated = true;
       break;
     }
     await clock.breathe();
-    const names = namesOf(reader, segment, query);
-    if (names === undefined) continue;
-    scanned += entry.count;
+    if (!numbers.has(segment)) numbers.set(segment, numbersOf(reader, segment, query));
+    const known = numbers.get(segment);
+    if (known === undefined) continue;
+    scanned += segment.blocks.spans(block);
     const newerThanUs = oldest?.startUs ?? -1;
-    const rows = matchingRows({ segment, block, entry, names, query, newerThanUs });
-    if (rows.length === 0) continue;
-    found.push(...readRows({ segment, block, rows: new Set(rows), query }));
+    const some = searchBlock({ segment, block, numbers: known, newerThanUs, plan });
+    if (some.length === 0) continue;
+    found.push(...some);
     found.sort((one, other) => other.startUs - one.startUs);
     if (found.length > query.limit) {
       truncated = true;
@@ -100,10 +99,28 @@ export async function searchSpans(
   return { spans: found, scanned, truncated };
 }
 
+/** A query with what is worked out once. */
+interface Plan {
+  readonly query: SearchQuery;
+  readonly attributes: WantedHashes;
+  readonly minCode: number;
+  readonly maxCode: number;
+}
+
+function planOf(query: SearchQuery): Plan {
+  const { minDurationNs = 0, maxDurationNs = Number.POSITIVE_INFINITY } = query;
+  return {
+    query,
+    attributes: wantedHashes(query.attributes),
+    minCode: durationCodeOf(minDurationNs),
+    maxCode: durationCodeOf(maxDurationNs),
+  };
+}
+
 interface Candidate {
   readonly segment: Segment;
   readonly block: number;
-  readonly entry: BlockEntry;
+  readonly newestUs: number;
 }
 
 /** Blocks that may hold matches, those with the newest spans first. */
@@ -112,82 +129,140 @@ function candidates(reader: StoreReader, query: SearchQuery): readonly Candidate
   if (maxDurationNs !== undefined && maxDurationNs < minDurationNs) return [];
   const all: Candidate[] = [];
   for (const segment of reader.segments()) {
-    for (const [block, entry] of segment.blocks.entries()) {
-      if (entry.startUsMax < startUs || entry.startUsMin >= endUs) continue;
-      if (entry.durationNsMax < minDurationNs || (status === 2 && entry.errors === 0)) continue;
-      all.push({ segment, block, entry });
+    const { blocks } = segment;
+    // Nearly the order that is wanted, which is sorted quickly.
+    for (let block = blocks.count - 1; block >= 0; block--) {
+      const newestUs = blocks.startUsMax(block);
+      if (newestUs < startUs || blocks.startUsMin(block) >= endUs) continue;
+      if (blocks.durationNsMax(block) < minDurationNs) continue;
+      if (status === 2 && blocks.errors(block) === 0) continue;
+      all.push({ segment, block, newestUs });
     }
   }
-  return all.sort((one, other) => other.entry.startUsMax - one.entry.startUsMax);
+  return all.sort((one, other) => other.newestUs - one.newestUs);
 }
 
 /** Undefined when the segment has no span with these names. */
-function namesOf(reader: StoreReader, segment: Segment, query: SearchQuery): Names | undefined {
-  const { service, operation } = query;
-  if (service === undefined && operation === undefined) return { service: -1, operation: -1 };
-  const ids = reader.nameIds(segment);
+function numbersOf(reader: StoreReader, segment: Segment, query: SearchQuery): Numbers | undefined {
+  const known = reader.namesOf(segment);
   const idOf = (name: string | undefined): number | undefined => {
     if (name === undefined) return -1;
-    return ids.get(name) ?? (mayLackNumber(name, ids.size) ? NAME_OTHER : undefined);
+    const id = known.ids.get(name);
+    return id ?? (mayLackNumber(name, known.ids.size) ? NAME_OTHER : undefined);
   };
-  const [serviceId, operationId] = [idOf(service), idOf(operation)];
-  if (serviceId === undefined || operationId === undefined) return undefined;
-  return { service: serviceId, operation: operationId };
+  const [service, operation] = [idOf(query.service), idOf(query.operation)];
+  return service === undefined || operation === undefined
+    ? undefined
+    : { service, operation, known };
 }
 
-interface BlockQuery extends Candidate {
-  readonly names: Names;
+interface BlockQuery {
+  readonly segment: Segment;
+  readonly block: number;
+  readonly numbers: Numbers;
   readonly newerThanUs: number;
-  readonly query: SearchQuery;
+  readonly plan: Plan;
 }
 
-/** Rows that the columns let through and that are newer than what is found already. */
-function matchingRows({
-  segment,
-  block,
-  names,
-  query,
-  newerThanUs,
-}: BlockQuery): readonly number[] {
-  const filter = segment.filter(block);
-  const rows = filter === undefined ? [] : filterRows(filter, names, query);
-  const values = rows.length === 0 ? undefined : segment.values(block);
-  if (values === undefined) return [];
-  const within = rows.filter((row) => {
-    return startUsAt(values, row) > newerThanUs && isWithin(values, row, query);
+/** What of a block is found, and newer than what is found already. */
+function searchBlock(asked: BlockQuery): readonly FoundSpan[] {
+  const { segment, block, numbers, newerThanUs, plan } = asked;
+  const { query } = plan;
+  const columns = segment.search(block);
+  if (columns === undefined || !mayHaveAttributes(columns.attributes, plan.attributes)) return [];
+  const rows = rowsThrough(columns, asked);
+  const details = rows.length === 0 ? undefined : segment.details(block);
+  if (details === undefined) return [];
+  let within = rows.filter(
+    (row) => startUsAt(details, row) > newerThanUs && isWithin(details, row, query),
+  );
+  const { known } = numbers;
+  const isNamed = within.every((row) => {
+    const set = columns.set[row] ?? 0;
+    return hasName(known, columns.service[set]) && hasName(known, columns.operation[set]);
   });
-  const isSure =
-    query.attributes.length === 0 && names.service !== NAME_OTHER && names.operation !== NAME_OTHER;
-  if (!isSure || within.length <= query.limit) return within;
-  // No more of one block than are asked for, and the newest of them.
-  return within
-    .sort((one, other) => startUsAt(values, other) - startUsAt(values, one))
-    .slice(0, query.limit);
+  // Whether a span without a number or with an attribute is wanted, only the span itself can tell.
+  const isSure = isNamed && query.attributes.length === 0;
+  if (isSure && within.length > query.limit) {
+    // No more of one block than are asked for, and the newest of them.
+    within = within
+      .sort((one, other) => startUsAt(details, other) - startUsAt(details, one))
+      .slice(0, query.limit);
+  }
+  return isSure && details.ids !== undefined
+    ? within.map((row) => spanOfColumns(columns, { details, row, known }))
+    : readRows({ segment, block, rows: new Set(within), query });
 }
 
-function isWithin(values: ValueColumns, row: number, query: SearchQuery): boolean {
+function hasName({ names }: SegmentNames, id: number | undefined): boolean {
+  return id !== undefined && id < names.length;
+}
+
+function isWithin(times: TimeColumns, row: number, query: SearchQuery): boolean {
   const { minDurationNs = 0, maxDurationNs = Number.POSITIVE_INFINITY } = query;
-  const startUs = startUsAt(values, row);
+  const startUs = startUsAt(times, row);
   if (startUs < query.startUs || startUs >= query.endUs) return false;
-  const durationNs = durationNsAt(values, row);
+  const durationNs = durationNsAt(times, row);
   return durationNs >= minDurationNs && durationNs <= maxDurationNs;
 }
 
-function filterRows(
-  { count, service, operation, flags }: FilterColumns,
-  names: Names,
-  { kind, status }: SearchQuery,
-): number[] {
+/** Rows of the sets that are wanted, with durations that may be. */
+function rowsThrough(columns: SearchColumns, { numbers, plan }: BlockQuery): number[] {
+  const { count, set, durations } = columns;
+  const isWanted = wantedSets(columns, numbers, plan.query);
   const rows: number[] = [];
+  if (isWanted === undefined) return rows;
+  const { minCode, maxCode } = plan;
   for (let row = 0; row < count; row++) {
-    if (names.service >= 0 && service[row] !== names.service) continue;
-    if (names.operation >= 0 && operation[row] !== names.operation) continue;
-    const flag = flags[row] ?? 0;
-    if (kind !== undefined && kindOf(flag) !== kind) continue;
-    if (status !== undefined && statusOf(flag) !== status) continue;
+    if (isWanted[set[row] ?? 0] === 0) continue;
+    const code = durations?.[row];
+    if (code !== undefined && (code < minCode || code > maxCode)) continue;
     rows.push(row);
   }
   return rows;
+}
+
+/** 1 for each set that is wanted; undefined when none is. */
+function wantedSets(
+  { service, operation, flags }: SearchColumns,
+  numbers: Numbers,
+  { kind, status }: SearchQuery,
+): Uint8Array | undefined {
+  const wanted = new Uint8Array(flags.length);
+  let isAny = false;
+  for (let set = 0; set < wanted.length; set++) {
+    if (numbers.service >= 0 && service[set] !== numbers.service) continue;
+    if (numbers.operation >= 0 && operation[set] !== numbers.operation) continue;
+    const flag = flags[set] ?? 0;
+    if (kind !== undefined && kindOf(flag) !== kind) continue;
+    if (status !== undefined && statusOf(flag) !== status) continue;
+    wanted[set] = 1;
+    isAny = true;
+  }
+  return isAny ? wanted : undefined;
+}
+
+function spanOfColumns(
+  { set, service, operation, flags }: SearchColumns,
+  {
+    details,
+    row,
+    known,
+  }: { readonly details: DetailColumns; readonly row: number; readonly known: SegmentNames },
+): FoundSpan {
+  const { ids } = details;
+  const place = set[row] ?? 0;
+  const flag = flags[place] ?? 0;
+  const nameOf = (id: number | undefined): string => known.names[id ?? -1] ?? "";
+  return {
+    ...(ids === undefined ? { traceId: "", spanId: "", parentSpanId: "" } : idsAt(ids, row)),
+    service: nameOf(service[place]),
+    name: nameOf(operation[place]),
+    kind: kindOf(flag),
+    status: statusOf(flag),
+    startUs: startUsAt(details, row),
+    durationNs: durationNsAt(details, row),
+  };
 }
 
 interface RowsQuery {
@@ -199,14 +274,13 @@ interface RowsQuery {
 
 /** Decodes the rows that the columns let through, and asks for what no column holds. */
 function readRows({ segment, block, rows, query }: RowsQuery): readonly FoundSpan[] {
-  const bytes = segment.spans(block);
-  if (bytes === undefined) return [];
+  const spans = rows.size === 0 ? undefined : segment.spans(block);
+  if (spans === undefined) return [];
   const found: FoundSpan[] = [];
   let last: SpanContext | undefined;
   let service = "";
   let resource: ReadonlyMap<string, AttributeValue> = new Map();
-  const isWanted = (row: number): boolean => rows.has(row);
-  visitRows(bytes, isWanted, (span, context) => {
+  spans.visit(rows, (span, context) => {
     if (context !== last) {
       last = context;
       const name = serviceNameIn(context.resource);

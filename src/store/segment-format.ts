@@ -4,7 +4,10 @@ import type { BlockSummary } from "./columns.ts";
 
 /** First bytes of every file, with the version of the format behind them. */
 const FILE_MAGIC = Buffer.from("BSTORE");
-export const FORMAT_VERSION = 1;
+/** What is written. */
+export const FORMAT_VERSION = 2;
+/** What is read. */
+export const FORMAT_VERSIONS: readonly number[] = [1, 2];
 export const FILE_HEADER_BYTES = 16;
 /** Last bytes of a sealed segment: where the footer stands (float64) and this. */
 const SEAL = Buffer.from("BSSEALED");
@@ -82,41 +85,84 @@ export function buildTraceIndex(hashes: readonly Uint32Array[]): TraceIndex {
 
 export interface Footer {
   readonly names: readonly string[];
-  readonly blocks: readonly BlockEntry[];
+  readonly blocks: BlockDirectory;
   readonly index: TraceIndex;
 }
 
 /** The footer frame's sections: names, directory of blocks, index by trace id. */
 export function encodeFooter({ names, blocks, index }: Footer): Uint8Array[] {
-  const directory = new Float64Array(blocks.length * DIRECTORY_FIELDS);
-  for (const [number, block] of blocks.entries()) {
-    const { at, lengths, count, startUsMin, startUsMax, durationNsMax, errors } = block;
-    const values = [at, ...lengths, count, startUsMin, startUsMax, durationNsMax, errors];
-    directory.set(values, number * DIRECTORY_FIELDS);
-  }
   return [
     zstdCompressSync(Buffer.from(JSON.stringify(names))),
-    new Uint8Array(directory.buffer),
+    blocks.encoded(),
     Buffer.concat([bytesOf(index.hashes), bytesOf(index.blocks)]),
   ];
 }
 
-export function decodeDirectory(section: Uint8Array): readonly BlockEntry[] {
-  const view = new DataView(section.buffer, section.byteOffset, section.length);
-  const count = Math.floor(section.length / (8 * DIRECTORY_FIELDS));
-  return Array.from({ length: count }, (_, number): BlockEntry => {
-    const field = (index: number): number =>
-      view.getFloat64(8 * (number * DIRECTORY_FIELDS + index), true);
-    return {
-      at: field(0),
-      lengths: [field(1), field(2), field(3)],
-      count: field(4),
-      startUsMin: field(5),
-      startUsMax: field(6),
-      durationNsMax: field(7),
-      errors: field(8),
-    };
-  });
+/** The blocks of a segment, as numbers in one array: a store may have hundreds of thousands. */
+export class BlockDirectory {
+  #values: Float64Array;
+  #count: number;
+
+  constructor(section: Uint8Array = new Uint8Array(0)) {
+    this.#count = Math.floor(section.length / (8 * DIRECTORY_FIELDS));
+    // A copy: wider arrays must be aligned.
+    const bytes = new Uint8Array(section.subarray(0, 8 * DIRECTORY_FIELDS * this.#count));
+    this.#values = new Float64Array(bytes.buffer);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add({ at, lengths, count, startUsMin, startUsMax, durationNsMax, errors }: BlockEntry): void {
+    const from = DIRECTORY_FIELDS * this.#count;
+    if (from === this.#values.length) {
+      const larger = new Float64Array(Math.max(2 * from, 32 * DIRECTORY_FIELDS));
+      larger.set(this.#values);
+      this.#values = larger;
+    }
+    const values = [at, ...lengths, count, startUsMin, startUsMax, durationNsMax, errors];
+    this.#values.set(values, from);
+    this.#count++;
+  }
+
+  at(block: number): number {
+    return this.#field(block, 0);
+  }
+
+  /** Of one of the three sections. */
+  length(block: number, section: number): number {
+    return this.#field(block, 1 + section);
+  }
+
+  spans(block: number): number {
+    return this.#field(block, 4);
+  }
+
+  startUsMin(block: number): number {
+    return this.#field(block, 5);
+  }
+
+  startUsMax(block: number): number {
+    return this.#field(block, 6);
+  }
+
+  durationNsMax(block: number): number {
+    return this.#field(block, 7);
+  }
+
+  errors(block: number): number {
+    return this.#field(block, 8);
+  }
+
+  encoded(): Uint8Array {
+    const { buffer, byteOffset } = this.#values;
+    return new Uint8Array(buffer, byteOffset, 8 * DIRECTORY_FIELDS * this.#count);
+  }
+
+  #field(block: number, index: number): number {
+    return this.#values[DIRECTORY_FIELDS * block + index] ?? 0;
+  }
 }
 
 /** The names of a section that holds a list of text as JSON; undefined of anything else. */

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import { promisify } from "node:util";
-import { constants, zstdCompress } from "node:zlib";
+import { constants, zstdCompress, zstdCompressSync } from "node:zlib";
 import { AppendFile } from "./append-file.ts";
 import type { Block } from "./block-builder.ts";
-import { type Columns, encodeFilter, encodeValues, summarize } from "./columns.ts";
+import { type Columns, statusOf, summarize } from "./columns.ts";
+import { encodeDetails } from "./detail-columns.ts";
 import { encodeFrame, FRAME_BLOCK, FRAME_FOOTER, FRAME_NAMES } from "./frame.ts";
+import { encodeSearch } from "./search-columns.ts";
 import {
   BLOCKS_PER_SEGMENT_MAX,
-  type BlockEntry,
+  BlockDirectory,
   buildTraceIndex,
   encodeFooter,
   encodeTrailer,
 } from "./segment-format.ts";
 
 const compress = promisify(zstdCompress);
+/** Of the pieces that compression gives. */
+const CHUNK_BYTES = 64 * 1024;
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 const HEADER_LENGTHS = [0, 1, 2] as const;
 
@@ -21,25 +25,21 @@ const HEADER_LENGTHS = [0, 1, 2] as const;
 export interface PackedBlock {
   readonly columns: Columns;
   readonly sections: readonly Uint8Array[];
-  /** Before compression. */
-  readonly bytes: number;
 }
 
 /** Compresses on a thread of the pool. */
-export async function packBlock({ chunks, bytes, columns }: Block): Promise<PackedBlock> {
-  const joined = chunks.length === 1 ? (chunks[0] ?? new Uint8Array(0)) : Buffer.concat(chunks);
-  const sections = await Promise.all([
-    compress(encodeFilter(columns), LEVEL),
-    compress(encodeValues(columns, columns.count), LEVEL),
-    compress(joined, LEVEL),
-  ]);
-  return { columns, sections, bytes };
+export async function packBlock({ spans, columns, attributes }: Block): Promise<PackedBlock> {
+  const packed = compress(spans, { ...LEVEL, chunkSize: CHUNK_BYTES });
+  // What is small is sooner compressed than handed to another thread.
+  const details = zstdCompressSync(encodeDetails(columns), LEVEL);
+  const search = encodeSearch(columns, { attributes, spansBytes: spans.length });
+  return { columns, sections: [search, details, await packed] };
 }
 
 /** Writes one segment of spans. One call at a time. */
 export class SegmentWriter {
   readonly #file: AppendFile;
-  readonly #blocks: BlockEntry[] = [];
+  readonly #blocks = new BlockDirectory();
   readonly #hashes: Uint32Array[] = [];
   #spans = 0;
   #names: string[] = [];
@@ -65,7 +65,7 @@ export class SegmentWriter {
   }
 
   get hasRoom(): boolean {
-    return this.#blocks.length < BLOCKS_PER_SEGMENT_MAX;
+    return this.#blocks.count < BLOCKS_PER_SEGMENT_MAX;
   }
 
   /** How many names are in the file. */
@@ -83,10 +83,12 @@ export class SegmentWriter {
     pieces.push(...encodeFrame(FRAME_BLOCK, block.sections));
     await this.#file.append(pieces);
     const lengths = HEADER_LENGTHS.map((index) => block.sections[index]?.length ?? 0);
-    this.#blocks.push({ at, lengths, ...summarize(block.columns) });
-    this.#hashes.push(block.columns.traceHash.slice(0, block.columns.count));
+    const { columns } = block;
+    const { count } = columns;
+    this.#blocks.add({ at, lengths, ...summarize(columns, { count, errors: errorsOf(columns) }) });
+    this.#hashes.push(columns.traceHash.slice(0, count));
     this.#names.push(...names);
-    this.#spans += block.columns.count;
+    this.#spans += count;
   }
 
   /** Writes the footer and closes the file. */
@@ -102,6 +104,12 @@ export class SegmentWriter {
   async close(): Promise<void> {
     await this.#file.close();
   }
+}
+
+function errorsOf({ count, flags }: Columns): number {
+  let errors = 0;
+  for (let row = 0; row < count; row++) if (statusOf(flags[row] ?? 0) === 2) errors++;
+  return errors;
 }
 
 /** Seals a file behind its last whole frame. */

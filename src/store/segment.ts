@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { crc32, zstdDecompressSync } from "node:zlib";
-import {
-  type Columns,
-  decodeFilter,
-  decodeValues,
-  type FilterColumns,
-  summarize,
-  type ValueColumns,
-} from "./columns.ts";
+import { BlockSpans } from "./block-spans.ts";
+import { summarize, traceHashesOf } from "./columns.ts";
+import { DETAIL_BYTES, type DetailColumns, decodeDetails } from "./detail-columns.ts";
 import { FileReads } from "./file-reads.ts";
+import { decodeDetails1, decodeSearch1, traceHashes1 } from "./format-1.ts";
 import {
   decodeFrameHeader,
   FRAME_BLOCK,
@@ -20,19 +16,21 @@ import {
   sectionAt,
   sectionOf,
 } from "./frame.ts";
+import { decodeSearch, errorsIn, type SearchColumns } from "./search-columns.ts";
 import {
-  type BlockEntry,
-  decodeDirectory,
+  BlockDirectory,
   decodeNames,
   decodeTrailer,
   FILE_HEADER_BYTES,
   TRAILER_BYTES,
 } from "./segment-format.ts";
+import { blocksOfHash, type IndexPlace } from "./trace-index.ts";
 
 /** What a section may become; more is damage. */
 const UNPACKED_BYTES_MAX = 256 * 1024 * 1024;
 const FOOTER_INDEX = 2;
-const PAGE_ENTRIES = 1024;
+const SCRATCH_BYTES = 16 * 1024;
+const CHUNK_BYTES = 16 * 1024;
 
 /** The index of a segment that is still written, which is in memory. */
 interface OpenIndex {
@@ -41,10 +39,8 @@ interface OpenIndex {
   readonly names: string[];
 }
 
-/** Where a sealed segment's index by trace id stands. */
-interface SealedIndex {
-  readonly at: number;
-  readonly count: number;
+/** Where a sealed segment's names and index by trace id stand. */
+interface SealedIndex extends IndexPlace {
   readonly namesAt: number;
   readonly namesBytes: number;
   readonly namesSum: number;
@@ -57,12 +53,14 @@ interface SealedIndex {
 export class Segment {
   readonly path: string;
   readonly #file: FileReads;
-  #blocks: BlockEntry[] = [];
+  #blocks = new BlockDirectory();
   #sealed: SealedIndex | undefined;
   #open: OpenIndex = { hashes: [], names: [] };
   /** What was taken from a growing file so far. */
   #end = FILE_HEADER_BYTES;
   #damagedBytes = 0;
+  /** The beginning of the block that was looked at last. */
+  #scratch = Buffer.allocUnsafeSlow(0);
 
   /** Throws `SegmentError` when the file is no segment, and what `open` throws. */
   constructor(path: string) {
@@ -75,7 +73,7 @@ export class Segment {
     return this.#sealed !== undefined;
   }
 
-  get blocks(): readonly BlockEntry[] {
+  get blocks(): BlockDirectory {
     return this.#blocks;
   }
 
@@ -107,7 +105,7 @@ export class Segment {
     if (this.#sealed !== undefined) return;
     const size = this.bytes;
     if (size <= this.#end) return;
-    if (this.#blocks.length > 0 && this.#loadFooter()) return;
+    if (this.#blocks.count > 0 && this.#loadFooter()) return;
     const bytes = this.#file.read(this.#end, size - this.#end);
     let at = 0;
     while (at < bytes.length) {
@@ -135,65 +133,62 @@ export class Segment {
 
   /** Blocks that may have spans of a trace with this hash, the newest first. */
   blocksOfTrace(hash: number): readonly number[] {
+    if (this.#sealed !== undefined) return blocksOfHash(this.#file, this.#sealed, hash).reverse();
     const found: number[] = [];
-    const sealed = this.#sealed;
-    if (sealed === undefined) {
-      for (const [block, hashes] of this.#open.hashes.entries()) {
-        if (hashes.includes(hash)) found.push(block);
-      }
-      return found.reverse();
-    }
-    for (let at = this.#lowerBound(sealed, hash); at < sealed.count; at++) {
-      const entry = this.#file.read(sealed.at + 4 * at, 4);
-      if (entry.length < 4 || entry.readUInt32LE() !== hash) break;
-      const block = this.#file.read(sealed.at + 4 * sealed.count + 2 * at, 2);
-      if (block.length === 2) found.push(block.readUInt16LE());
+    for (const [block, hashes] of this.#open.hashes.entries()) {
+      if (hashes.includes(hash)) found.push(block);
     }
     return found.reverse();
   }
 
-  /** Undefined when the block is damaged. */
-  filter(block: number): FilterColumns | undefined {
-    const section = this.#section(block, 0);
-    return section === undefined ? undefined : decodeFilter(section);
-  }
-
-  values(block: number): ValueColumns | undefined {
-    const section = this.#section(block, 1);
-    const count = this.#blocks[block]?.count ?? 0;
-    return section === undefined ? undefined : decodeValues(section, count);
-  }
-
-  /** The chunks of the block, joined: the body of an OTLP request. */
-  spans(block: number): Buffer | undefined {
-    return this.#section(block, 2);
-  }
-
-  #lowerBound({ at, count }: SealedIndex, hash: number): number {
-    let low = 0;
-    let high = count;
-    // Hashes are spread evenly: a first guess by proportion saves most reads.
-    while (high - low > PAGE_ENTRIES) {
-      const guess = (low + high) >> 1;
-      const value = this.#file.read(at + 4 * guess, 4);
-      if (value.length < 4) return count;
-      if (value.readUInt32LE() < hash) low = guess + 1;
-      else high = guess;
+  /** Valid until the next call. Undefined when the block is damaged. */
+  search(block: number): SearchColumns | undefined {
+    const length = this.#blocks.length(block, 0);
+    const bytes = FRAME_HEADER_BYTES + length;
+    if (this.#scratch.length < bytes) {
+      this.#scratch = Buffer.allocUnsafeSlow(Math.max(SCRATCH_BYTES, bytes));
     }
-    const page = this.#file.read(at + 4 * low, 4 * (high - low));
-    let place = 0;
-    while (4 * place < page.length && page.readUInt32LE(4 * place) < hash) place++;
-    return low + place;
+    const read = this.#file.readInto(this.#scratch, this.#blocks.at(block), bytes);
+    const header = decodeFrameHeader(read, 0);
+    if (header?.kind !== FRAME_BLOCK) return undefined;
+    const section = sectionOf(read, { header, frameAt: 0 }, 0);
+    return section === undefined ? undefined : this.#decodeSearch(section);
   }
 
-  #section(block: number, section: number): Buffer | undefined {
-    const entry = this.#blocks[block];
-    if (entry === undefined) return undefined;
-    const header = decodeFrameHeader(this.#file.read(entry.at, FRAME_HEADER_BYTES), 0);
+  details(block: number): DetailColumns | undefined {
+    const count = this.#blocks.spans(block);
+    const section = this.#section(block, 1, DETAIL_BYTES * count);
+    return section && this.#decodeDetails(section, count);
+  }
+
+  /** The spans of the block; undefined when it is damaged. */
+  spans(block: number): BlockSpans | undefined {
+    const isFirst = this.#file.version === 1;
+    const ids = isFirst ? undefined : this.details(block)?.ids;
+    if (!isFirst && ids === undefined) return undefined;
+    const bytes = this.#section(block, 2, this.search(block)?.spansBytes);
+    return bytes && new BlockSpans(bytes, ids);
+  }
+
+  #decodeSearch(section: Buffer): SearchColumns | undefined {
+    if (this.#file.version !== 1) return decodeSearch(section);
+    return decodeSearch1(unpack(section) ?? Buffer.alloc(0));
+  }
+
+  #decodeDetails(section: Buffer, count: number): DetailColumns | undefined {
+    const isFirst = this.#file.version === 1;
+    return isFirst ? decodeDetails1(section, count) : decodeDetails(section, count);
+  }
+
+  /** A section unpacked, to so many bytes if that is known; undefined when it is damaged. */
+  #section(block: number, section: number, bytes = 0): Buffer | undefined {
+    if (block >= this.#blocks.count) return undefined;
+    const frameAt = this.#blocks.at(block);
+    const header = decodeFrameHeader(this.#file.read(frameAt, FRAME_HEADER_BYTES), 0);
     if (header === undefined || header.kind !== FRAME_BLOCK) return undefined;
-    const at = sectionAt(header, entry.at, section);
+    const at = sectionAt(header, frameAt, section);
     const packed = this.#file.read(at, header.lengths[section] ?? 0);
-    return crc32(packed) === header.sums[section] ? unpack(packed) : undefined;
+    return crc32(packed) === header.sums[section] ? unpack(packed, bytes) : undefined;
   }
 
   #loadFooter(): boolean {
@@ -208,7 +203,7 @@ export class Segment {
     const directory = sectionOf(bytes, frame, 1);
     if (directory === undefined || sectionOf(bytes, frame, FOOTER_INDEX) === undefined)
       return false;
-    this.#blocks = [...decodeDirectory(directory)];
+    this.#blocks = new BlockDirectory(directory);
     this.#sealed = {
       at: sectionAt(header, footerAt, FOOTER_INDEX),
       count: Math.floor((header.lengths[FOOTER_INDEX] ?? 0) / 6),
@@ -232,28 +227,28 @@ export class Segment {
       return true;
     }
     if (header.kind !== FRAME_BLOCK) return sectionOf(bytes, frame, 0) !== undefined;
-    if (sectionOf(bytes, frame, 2) === undefined) return false;
-    const columns = columnsOf(sectionOf(bytes, frame, 0), sectionOf(bytes, frame, 1));
-    if (columns === undefined) return false;
-    const { lengths } = header;
-    this.#blocks.push({ at: this.#end + at, lengths, ...summarize(columns) });
-    this.#open.hashes.push(columns.traceHash);
+    const [first, second] = [sectionOf(bytes, frame, 0), sectionOf(bytes, frame, 1)];
+    if (!first || !second || !sectionOf(bytes, frame, 2)) return false;
+    // A copy: wider arrays must be aligned.
+    const search = this.#decodeSearch(Buffer.from(new Uint8Array(first).buffer));
+    const unpacked = unpack(second);
+    if (search === undefined || unpacked === undefined) return false;
+    const { count } = search;
+    const details = this.#decodeDetails(unpacked, count);
+    if (details === undefined) return false;
+    const summary = summarize(details, { count, errors: errorsIn(search) });
+    this.#blocks.add({ at: this.#end + at, lengths: header.lengths, ...summary });
+    const { ids } = details;
+    this.#open.hashes.push(ids ? traceHashesOf(ids) : traceHashes1(unpacked, count));
     return true;
   }
 }
 
-function columnsOf(filter: Buffer | undefined, values: Buffer | undefined): Columns | undefined {
-  if (filter === undefined || values === undefined) return undefined;
-  const first = decodeFilter(unpack(filter) ?? Buffer.alloc(0));
-  if (first === undefined) return undefined;
-  const rest = decodeValues(unpack(values) ?? Buffer.alloc(0), first.count);
-  return rest === undefined ? undefined : { ...first, ...rest };
-}
-
-/** Undefined of bytes that do not unpack. */
-function unpack(packed: Buffer): Buffer | undefined {
+/** Undefined of bytes that do not unpack. In one piece when they become `bytes`. */
+function unpack(packed: Buffer, bytes = 0): Buffer | undefined {
+  const chunkSize = Math.min(Math.max(bytes + 64, CHUNK_BYTES), UNPACKED_BYTES_MAX);
   try {
-    return zstdDecompressSync(packed, { maxOutputLength: UNPACKED_BYTES_MAX });
+    return zstdDecompressSync(packed, { maxOutputLength: UNPACKED_BYTES_MAX, chunkSize });
   } catch {
     return undefined;
   }

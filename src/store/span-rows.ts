@@ -3,7 +3,7 @@ import { type MessageView, type SpanContext, SpanView } from "../pdata/span-view
 import { FieldReader, WIRE_BYTES } from "../pdata/wire.ts";
 
 /** Says of a span, before it is read, whether to read it. */
-export type RowTest = (row: number, start: number, stop: number) => boolean;
+type RowTest = (row: number, start: number, stop: number) => boolean;
 
 /**
  * Like `forEachSpan`, over the same spans in the same order, but a span that `isWanted` refuses
@@ -12,7 +12,7 @@ export type RowTest = (row: number, start: number, stop: number) => boolean;
 export function visitRows(
   bytes: Uint8Array,
   isWanted: RowTest,
-  visit: (span: SpanView, context: SpanContext) => void,
+  visit: (span: SpanView, context: SpanContext, row: number) => void,
 ): void {
   const span = new SpanView();
   const outer = new FieldReader().reset(bytes, 0, bytes.length);
@@ -29,10 +29,11 @@ export function visitRows(
       inner.reset(bytes, middle.start, middle.stop);
       while (inner.next()) {
         if (inner.field !== 2 || inner.wireType !== WIRE_BYTES) continue;
-        if (!isWanted(row++, inner.start, inner.stop)) continue;
+        const at = row++;
+        if (!isWanted(at, inner.start, inner.stop)) continue;
         resource ??= firstMessage(bytes, outer.start, outer.stop);
         context ??= { resource, scope: firstMessage(bytes, middle.start, middle.stop) };
-        visit(span.reset(bytes, inner.start, inner.stop), context);
+        visit(span.reset(bytes, inner.start, inner.stop), context, at);
       }
     }
   }

@@ -7,9 +7,14 @@ const REFRESH_MS = 200;
 /** Kept in memory for all segments together. */
 const NAMES_KEPT_MAX = 500_000;
 
-interface NameIds {
-  readonly blocks: number;
+/** The names of a segment by number, and their numbers. */
+export interface SegmentNames {
+  readonly names: readonly string[];
   readonly ids: ReadonlyMap<string, number>;
+}
+
+interface KeptNames extends SegmentNames {
+  readonly blocks: number;
 }
 
 export interface StoreFacts {
@@ -32,7 +37,7 @@ export class StoreReader {
   readonly #series = new Map<string, SeriesFile>();
   readonly #unreadable = new Map<string, string>();
   /** Of the segments asked for last, the latest last. */
-  readonly #nameIds = new Map<Segment, NameIds>();
+  readonly #names = new Map<Segment, KeptNames>();
   #refreshedMs = Number.NEGATIVE_INFINITY;
 
   constructor(directory: string, nowMs: () => number) {
@@ -52,23 +57,23 @@ export class StoreReader {
     return [...this.#series.values()];
   }
 
-  /** Numbers of a segment's names. */
-  nameIds(segment: Segment): ReadonlyMap<string, number> {
-    const blocks = segment.blocks.length;
-    let known = this.#nameIds.get(segment);
+  namesOf(segment: Segment): SegmentNames {
+    const blocks = segment.blocks.count;
+    let known = this.#names.get(segment);
     if (known?.blocks !== blocks) {
-      known = { blocks, ids: new Map(segment.names().map((name, id) => [name, id])) };
+      const names = [...segment.names()];
+      known = { blocks, names, ids: new Map(names.map((name, id) => [name, id])) };
     }
-    this.#nameIds.delete(segment);
-    this.#nameIds.set(segment, known);
+    this.#names.delete(segment);
+    this.#names.set(segment, known);
     let kept = 0;
-    for (const { ids } of this.#nameIds.values()) kept += ids.size;
-    for (const [oldest, { ids }] of this.#nameIds) {
+    for (const { names } of this.#names.values()) kept += names.length;
+    for (const [oldest, { names }] of this.#names) {
       if (kept <= NAMES_KEPT_MAX || oldest === segment) break;
-      this.#nameIds.delete(oldest);
-      kept -= ids.size;
+      this.#names.delete(oldest);
+      kept -= names.length;
     }
-    return known.ids;
+    return known;
   }
 
   facts(): StoreFacts | undefined {
@@ -77,10 +82,10 @@ export class StoreReader {
     if (files.length === 0) return undefined;
     const facts = { spans: 0, oldestUs: Number.POSITIVE_INFINITY, newestUs: 0 };
     for (const { blocks } of this.#segments.values()) {
-      for (const { count, startUsMin, startUsMax } of blocks) {
-        facts.spans += count;
-        facts.oldestUs = Math.min(facts.oldestUs, startUsMin);
-        facts.newestUs = Math.max(facts.newestUs, startUsMax);
+      for (let block = 0; block < blocks.count; block++) {
+        facts.spans += blocks.spans(block);
+        facts.oldestUs = Math.min(facts.oldestUs, blocks.startUsMin(block));
+        facts.newestUs = Math.max(facts.newestUs, blocks.startUsMax(block));
       }
     }
     const bytes = files.reduce((sum, { path }) => sum + (fileStatus(path)?.bytes ?? 0), 0);
@@ -112,7 +117,7 @@ export class StoreReader {
         if (names.has(name)) continue;
         file.close();
         known.delete(name);
-        if (file instanceof Segment) this.#nameIds.delete(file);
+        if (file instanceof Segment) this.#names.delete(file);
       }
     }
     for (const file of files) this.#take(file);

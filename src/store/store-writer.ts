@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { MetricSample } from "../component/agent-view.ts";
 import { AgentError, messageOf } from "../component/errors.ts";
 import type { Logger } from "../component/telemetry.ts";
 import { countItems } from "../pdata/count.ts";
@@ -41,6 +42,8 @@ export interface StoreWriterOptions {
   readonly onDropped: (reason: DropReason, spans: number) => void;
   /** Something could not be written; `spans` of it are lost. */
   readonly onFailed: (message: string, spans: number) => void;
+  /** The agent's own metrics now; kept every 10 s. */
+  readonly ownMetrics?: () => Promise<readonly MetricSample[]>;
 }
 
 /** A segment to be: its names are numbered before its file is there. */
@@ -217,7 +220,15 @@ export class StoreWriter {
 
   #tick(): void {
     this.#writeSeries();
+    void this.#writeMetrics().catch((cause: unknown) => this.#lose(cause, 0));
     void this.#enqueue(() => this.#retain());
+  }
+
+  async #writeMetrics(): Promise<void> {
+    const { ownMetrics, nowMs } = this.#options;
+    const samples = (await ownMetrics?.()) ?? [];
+    if (samples.length === 0 || this.#isClosed) return;
+    await this.#enqueue(() => this.#series.writeMetrics(samples, nowMs()));
   }
 
   #writeSeries(isLast = false): void {

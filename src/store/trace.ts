@@ -2,7 +2,6 @@
 import type { SpanContext, SpanView } from "../pdata/span-view.ts";
 import { traceHashOf } from "./columns.ts";
 import type { QueryClock } from "./query-clock.ts";
-import { type RowTest, visitRows } from "./span-rows.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 const BLOCKS_READ_MAX = 10_000;
@@ -17,14 +16,6 @@ export interface TraceVisit {
 export function traceIdBytes(hex: string): Buffer | undefined {
   if (!/^[0-9a-fA-F]{1,32}$/.test(hex)) return undefined;
   return Buffer.from(hex.padStart(32, "0"), "hex");
-}
-
-/** Most spans begin with their trace id: two bytes of tag and length, then the id. */
-function mayBeOf(bytes: Buffer, traceId: Buffer): RowTest {
-  return (_row, start, stop) => {
-    if (stop - start < 18 || bytes[start] !== 0x0a || bytes[start + 1] !== 0x10) return true;
-    return traceId.compare(bytes, start + 2, start + 18) === 0;
-  };
 }
 
 /**
@@ -44,12 +35,7 @@ export async function visitTrace(
     for (const block of segment.blocksOfTrace(hash)) {
       if (clock.isOver || isEnded || ++blocks > BLOCKS_READ_MAX) return { found, truncated: true };
       await clock.breathe();
-      const bytes = segment.spans(block);
-      if (bytes === undefined) continue;
-      const isWanted = mayBeOf(bytes, traceId);
-      visitRows(bytes, isWanted, (span, context) => {
-        const at = span.traceIdStart;
-        if (at < 0 || traceId.compare(bytes, at, at + 16) !== 0) return;
+      segment.spans(block)?.visitTrace(traceId, (span, context) => {
         found++;
         if (!isEnded && !visit(span, context)) isEnded = true;
       });

@@ -24,6 +24,7 @@ const EVIDENCE: Readonly<Record<string, string>> = {
   same_thread: "The thread that wrote the call had read exactly this request.",
   event_loop: "Written in the event loop's turn that read this request.",
   goroutine: "The goroutine works for this request, or was started by one that does.",
+  java_task: "The Java task works for this request, or was handed over by one that does.",
   python_context: "Python's context works for this request, or was copied from one that does.",
   inference: "Weighed from times alone: no other evidence was there.",
   unknown: "Some request of the process caused it; which one is not known.",
