@@ -79,6 +79,7 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
 	need setpriv util-linux
 	need redis-server redis-server
 	need javac default-jdk-headless
+	need mvn maven
 	need /usr/lib/python3/dist-packages/aiohttp python3-aiohttp
 fi
 if [ "$purpose" = test ]; then
@@ -91,7 +92,6 @@ if [ "$purpose" = test ]; then
 	need rabbitmq-server rabbitmq-server
 	need /usr/lib/python3/dist-packages/pika python3-pika
 	need /usr/lib/python3/dist-packages/proton python3-qpid-proton
-	need mvn maven
 	need /usr/lib/postgresql postgresql
 	need /usr/lib/python3/dist-packages/redis python3-redis
 	need /usr/lib/python3/dist-packages/grpc python3-grpcio
@@ -152,6 +152,12 @@ bash scripts/build-bpf.sh --check >/dev/null 2>&1 ||
 PATH=$PWD/node_modules/.bin:$PATH
 node extensions/ui/page/build.ts --check ||
 	step "Building the page" node extensions/ui/page/build.ts
+
+# Opt-in, so it is built where its tools are there anyway, and by hand elsewhere.
+if has javac && has mvn; then
+	bash java-agent/build.sh --check >/dev/null 2>&1 ||
+		step "Building the agent for JVMs" bash java-agent/build.sh
+fi
 
 if [ "$purpose" = test ]; then
 	bash test/kafka/build.sh --check >/dev/null 2>&1 ||

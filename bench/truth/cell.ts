@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareNginx } from "../../test/apps/nginx.ts";
-import { startTestAgent } from "../../test/support/agent.ts";
+import { startTestAgent, type TestAgent } from "../../test/support/agent.ts";
 import { startRedis } from "../../test/support/databases.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { type ExpectedSpan, judgeTraces, pathOf, type Verdict } from "../../test/support/judge.ts";
 import { runLoad } from "../../test/support/load.ts";
 import type { FlatSpan } from "../../test/support/otlp-json.ts";
@@ -72,9 +73,11 @@ export async function runCell(cell: Cell): Promise<CellResult> {
   await using agent = await startTestAgent({
     targets: `[${[...started].map(([name, { pid }]) => `{pids: [${pid}], name: ${name}}`).join(", ")}]`,
     // For the judge: the id of a request stands in the key that is asked for.
-    capture: "{raw_statements: true}",
+    capture: `{raw_statements: true, java: {attach: ${runtime.javaAgent === true}}}`,
     ...(cell.inference === false ? { stitch: "{inference: {enabled: false}}" } : {}),
   });
+  if (runtime.javaAgent === true)
+    await javaAgentsIn(agent, [started.get("front"), started.get("middle")]);
   const port = started.get("nginx")?.port ?? 0;
   const load = await runLoad({
     ...{ host: "127.0.0.1", port, requests, concurrency, paths: ["/order/{id}"] },
@@ -93,6 +96,18 @@ export async function runCell(cell: Cell): Promise<CellResult> {
     missingSpans: verdict.spans.missing,
     ...byEvidence(spans),
   };
+}
+
+async function javaAgentsIn(
+  agent: TestAgent,
+  services: readonly (RunningProcess | undefined)[],
+): Promise<void> {
+  await eventually(
+    async () => agent.process.output(),
+    (text) =>
+      services.every((one) => new RegExp(`Java agent attached.*"pid":${one?.pid}\\b`).test(text)),
+    30_000,
+  );
 }
 
 async function startServices(

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { buildGo } from "../../test/support/go-app.ts";
+import { jdkSince } from "../../test/support/jdk.ts";
 import { cacheDirectory } from "../../test/support/services.ts";
 
 const APPS = join(import.meta.dirname, "../../test/apps/truth");
@@ -14,6 +15,8 @@ export interface TruthRuntime {
   readonly text: string;
   /** Also asks a Redis server. */
   readonly redis: boolean;
+  /** Load our agent into the JVMs. */
+  readonly javaAgent?: boolean;
   command(): Promise<readonly string[]>;
 }
 
@@ -73,6 +76,14 @@ export const RUNTIMES: readonly TruthRuntime[] = [
     redis: false,
     command: async () => ["java", app("Pools.java")],
   },
+  {
+    name: "java-agent",
+    text: "the same with our agent in the JVM",
+    redis: false,
+    javaAgent: true,
+    command: async () => ["java", app("Pools.java")],
+  },
+  ...virtualThreads(),
 ];
 
 function buildPool(): string {
@@ -81,4 +92,19 @@ function buildPool(): string {
   mkdirSync(directory, { recursive: true });
   execFileSync("cc", ["-O2", "-o", binary, app("pool.c"), "-lpthread"]);
   return binary;
+}
+
+/** Where the host has a JDK that has them. */
+function virtualThreads(): readonly TruthRuntime[] {
+  const jdk = jdkSince(21);
+  if (jdk === undefined) return [];
+  return [
+    {
+      name: "java-virtual-agent",
+      text: "Java, a virtual thread for each request and each parallel call, with our agent",
+      redis: false,
+      javaAgent: true,
+      command: async () => [jdk.java, app("Pools.java"), "--virtual", "yes"],
+    },
+  ];
 }

@@ -12,6 +12,7 @@
 #include "shedding.bpf.h"
 #include "syscall.bpf.h"
 #include "lineage.bpf.h"
+#include "java-lineage.bpf.h"
 #include "tls.bpf.h"
 
 static __always_inline struct lineage_room *lineage_room(void)
@@ -26,6 +27,51 @@ static __always_inline __u64 current_goroutine(struct task_struct *task)
 	return goroutine_of((struct pt_regs *)bpf_task_pt_regs(task));
 }
 
+static __always_inline struct java_room *java_room(const struct call *call)
+{
+	__u32 zero = 0;
+	struct java_room *room = bpf_map_lookup_elem(&java_rooms, &zero);
+
+	if (room)
+		room->socket = call->state->cookie;
+	return room;
+}
+
+/* As ask_runtime, of a JVM. */
+static __always_inline void ask_java(struct call *call, const struct wire_runtime *runtime)
+{
+	struct java_room *room = java_room(call);
+
+	if (!room || call->state->peer_flags & CONNECTION_ACCEPTER ||
+	    !java_enter(room, runtime, call->task))
+		return;
+	call->lineage = java_origin_of(room);
+	call->trigger_socket = room->origin.socket;
+	call->trigger_position = room->origin.position;
+}
+
+/* As tell_runtime, of a JVM. */
+static __always_inline void tell_java(struct call *call, const struct wire_runtime *runtime,
+				      bool turned)
+{
+	struct java_room *room = java_room(call);
+
+	if (!room || !java_enter(room, runtime, call->task))
+		return;
+	room->origin.socket = call->state->cookie;
+	room->origin.position = call->position + call->length;
+	room->turned = turned;
+	/* A call in HTTP/2 may hold many messages. */
+	if (call->state->protocol == WIRE_PROTOCOL_HTTP2) {
+		room->origin.socket = 0;
+		java_reads(room);
+	} else if (call->state->peer_flags & CONNECTION_OPENER) {
+		java_is_answered(room);
+	} else {
+		java_reads(room);
+	}
+}
+
 /* Asks the runtime of the process for which request it sends. */
 static __always_inline void ask_runtime(struct call *call)
 {
@@ -37,6 +83,10 @@ static __always_inline void ask_runtime(struct call *call)
 
 	if (!runtime || !room)
 		return;
+	if (runtime->kind == RUNTIME_JAVA) {
+		ask_java(call, runtime);
+		return;
+	}
 	room->origin.socket = 0;
 	room->origin.position = 0;
 	origin = &room->origin;
@@ -68,12 +118,16 @@ static __always_inline void tell_runtime(struct call *call, bool turned)
 	__u32 tgid = call->task->tgid;
 	struct wire_runtime *runtime;
 
+	runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
+	if (!runtime || !room)
+		return;
+	if (runtime->kind == RUNTIME_JAVA) {
+		tell_java(call, runtime, turned);
+		return;
+	}
 	/* A call in HTTP/2 may hold many requests. */
 	if (call->state->peer_flags & CONNECTION_OPENER ||
 	    call->state->protocol == WIRE_PROTOCOL_HTTP2)
-		return;
-	runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
-	if (!runtime || !room)
 		return;
 	room->origin.socket = call->state->cookie;
 	room->origin.position = call->position + call->length;

@@ -39,6 +39,7 @@
 #define LINEAGE_UNKNOWN 1   /* its runtime was asked and names no request: as above */
 #define LINEAGE_GOROUTINE 2 /* trigger_ is the incoming request that the goroutine works for */
 #define LINEAGE_PYTHON 3    /* the same of the interpreter's context */
+#define LINEAGE_JAVA 4	    /* the same of the task, by our agent in the JVM */
 
 struct wire_header {
 	__u16 kind;
@@ -172,10 +173,12 @@ struct wire_runtime {
 	__u32 thread_state; /* Python: from the thread's base to the slot with its PyThreadState */
 	__u32 context;	    /* in PyThreadState */
 	__u32 reserved;
+	__u64 table;	    /* Java: address of the table that our agent keeps; 0: not yet */
 };
 
 #define RUNTIME_GO 1
 #define RUNTIME_PYTHON 2
+#define RUNTIME_JAVA 3
 
 /* What a function of a TLS library does, in the cookie of its probe. */
 #define TLS_CALL_READS 0x01
@@ -185,6 +188,7 @@ struct wire_runtime {
 #define TLS_CALL_LONG 0x10 /* the result has 64 bits */
 #define TLS_CALL_BEGINS 0x20 /* a session that nobody knows begins here */
 #define TLS_CALL_ENDS 0x40
+#define TLS_CALL_READS_APART 0x80 /* the library's reads are seen where they end, by registers */
 
 /* In capture_counters.follows_tls: some of the processes are of Go. */
 #define TLS_IN_GO 0x80000000
@@ -224,7 +228,7 @@ _Static_assert(sizeof(struct wire_data) == 72, "wire_data");
 _Static_assert(sizeof(struct wire_close) == 48, "wire_close");
 _Static_assert(sizeof(struct wire_process) == 56, "wire_process");
 _Static_assert(sizeof(struct wire_listen) == 24, "wire_listen");
-_Static_assert(sizeof(struct wire_runtime) == 32, "wire_runtime");
+_Static_assert(sizeof(struct wire_runtime) == 40, "wire_runtime");
 _Static_assert(sizeof(struct wire_peer) == 24, "wire_peer");
 _Static_assert(sizeof(struct wire_verdict) == 8, "wire_verdict");
 _Static_assert(sizeof(struct capture_counters) == 208, "capture_counters");

@@ -48,6 +48,8 @@ export const TRIGGER_RESPONSE = 2;
 export const TRIGGER_GOROUTINE = 3;
 /** The incoming request that Python's current context works for, or one it was copied from. */
 export const TRIGGER_PYTHON = 4;
+/** The incoming request that the JVM's task works for, or the one that handed it over. */
+export const TRIGGER_JAVA = 5;
 
 /** Attributes that `span_stitch` writes on a span whose parent it found. */
 export const STITCH_EVIDENCE = "stitch.evidence";

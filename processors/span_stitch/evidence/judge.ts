@@ -10,7 +10,7 @@ import { proofOf } from "../nodes.ts";
 import { byteName } from "./byte-name.ts";
 import { eventLoop } from "./event-loop.ts";
 import type { Evidence, Target } from "./evidence.ts";
-import { goroutine, pythonContext } from "./runtime.ts";
+import { goroutine, javaTask, pythonContext } from "./runtime.ts";
 import { sameThread } from "./same-thread.ts";
 import { times } from "./times.ts";
 import { traceHeader } from "./trace-header.ts";
@@ -21,6 +21,7 @@ export const EVIDENCE: readonly Evidence[] = [
   byteName,
   goroutine,
   pythonContext,
+  javaTask,
   sameThread,
   eventLoop,
   times,
@@ -28,9 +29,9 @@ export const EVIDENCE: readonly Evidence[] = [
 export const EVIDENCE_NONE = 0;
 export const EVIDENCE_HEADER = 1;
 export const EVIDENCE_BYTE_NAME = 2;
-export const EVIDENCE_INFERENCE = 7;
+export const EVIDENCE_INFERENCE = 8;
 /** Not a link: some request of the process is the cause, and it is not known which. */
-export const EVIDENCE_UNKNOWN = 8;
+export const EVIDENCE_UNKNOWN = 9;
 /** What `stitch.evidence` says then. */
 export const UNKNOWN_NAME = "unknown";
 

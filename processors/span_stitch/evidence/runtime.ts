@@ -3,6 +3,7 @@ import {
   KEY_TRIGGER_OPEN,
   ROLE_CLIENT,
   TRIGGER_GOROUTINE,
+  TRIGGER_JAVA,
   TRIGGER_PYTHON,
 } from "../../../src/model/stitch-key.ts";
 import type { StitchKey } from "../key.ts";
@@ -29,4 +30,11 @@ export const pythonContext: Evidence = {
   name: "python_context",
   target: "trigger",
   offer: (key) => offer(key, TRIGGER_PYTHON),
+};
+
+/** The JVM's task that wrote the call works for that request, or was handed over by one that did. */
+export const javaTask: Evidence = {
+  name: "java_task",
+  target: "trigger",
+  offer: (key) => offer(key, TRIGGER_JAVA),
 };

@@ -5,12 +5,13 @@ import { type BpfMap, type Link, type LoadedObject, openObject } from "libbpf-ts
 import type { Logger } from "../../../src/component/telemetry.ts";
 import type { SelectedProcess } from "../../../src/model/process.ts";
 import { planGo } from "./go.ts";
+import { JavaAgents, type JavaConfig } from "./java-agents.ts";
 import { encodePlan, type RuntimePlan, type RuntimeRefusal } from "./plan.ts";
 import { planPython } from "./python.ts";
 
 const OBJECT = new URL("../../../build/bpf/runtimes.bpf.o", import.meta.url);
-/** The maps of bpf/include/lineage.bpf.h, which the capturing object made, and the selection. */
-export const LINEAGE_MAPS = [
+/** The maps of bpf/include/lineage.bpf.h, which the capturing object made. */
+const RUNTIME_MAPS = [
   "runtime_processes",
   "goroutines",
   "go_callers",
@@ -18,6 +19,16 @@ export const LINEAGE_MAPS = [
   "python_lineages",
   "python_connections",
 ] as const;
+/** The same, and those of bpf/include/java-lineage.bpf.h. */
+export const LINEAGE_MAPS: readonly string[] = [
+  ...RUNTIME_MAPS,
+  ...["java_threads", "java_origins", "java_callers"],
+];
+/** What an object that sees clear text shares with the capturing one besides. */
+const CAPTURE_MAPS: readonly string[] = [
+  ...["socket_messages", "capture_counters", "thread_states", "verdicts", "port_rules"],
+  ...["tls_sessions", "tls_sockets", "tls_threads", "tls_empty", "tls_go_calls"],
+];
 
 export interface RuntimesConfig {
   readonly go: boolean;
@@ -27,9 +38,12 @@ export interface RuntimesConfig {
 
 export interface RuntimesOptions {
   readonly config: RuntimesConfig;
+  readonly java: JavaConfig;
   /** That captures: its maps are shared. */
   readonly capture: LoadedObject;
   readonly selection: BpfMap;
+  /** Of the global variables of an object that sees clear text. */
+  readonly rodata: Readonly<Record<string, number | boolean>>;
   /** How many processes are followed. */
   readonly onCount: (count: number) => void;
   readonly logger: Logger;
@@ -42,17 +56,29 @@ export interface RuntimesOptions {
 export class Runtimes {
   readonly #options: RuntimesOptions;
   readonly #links = new Map<number, readonly Link[]>();
+  readonly #java: JavaAgents;
+  #javaCount = 0;
   #object: LoadedObject | undefined;
   #isRefused = false;
 
   constructor(options: RuntimesOptions) {
+    const { java, capture, selection, rodata, logger } = options;
     this.#options = options;
+    this.#java = new JavaAgents({
+      ...{ config: java, capture, selection, rodata, logger },
+      sharedMaps: [...CAPTURE_MAPS, ...LINEAGE_MAPS],
+      onCount: (count) => {
+        this.#javaCount = count;
+        this.#count();
+      },
+    });
   }
 
   /** Does nothing for a process of another runtime, or one that is followed already. */
   follow(process: SelectedProcess): void {
     const { pid } = process;
     this.forget(process);
+    this.#java.follow(process);
     try {
       const plan = this.#planOf(process);
       if (plan === undefined || this.#isRefused) return;
@@ -63,16 +89,23 @@ export class Runtimes {
     }
   }
 
-  forget({ pid }: SelectedProcess): void {
+  forget(process: SelectedProcess): void {
+    const { pid } = process;
+    this.#java.forget(process);
     const links = this.#links.get(pid);
     if (links === undefined) return;
     this.#links.delete(pid);
     this.#options.capture.map("runtime_processes").delete(uint32(pid));
     for (const link of links) link.detach();
-    this.#options.onCount(this.#links.size);
+    this.#count();
+  }
+
+  #count(): void {
+    this.#options.onCount(this.#links.size + this.#javaCount);
   }
 
   close(): void {
+    this.#java.close();
     this.#links.clear();
     this.#object?.close();
   }
@@ -84,7 +117,7 @@ export class Runtimes {
   }
 
   #attach(pid: number, plan: RuntimePlan): void {
-    const { capture, onCount, logger } = this.#options;
+    const { capture, logger } = this.#options;
     this.#object ??= this.#load();
     const links: Link[] = [];
     this.#links.set(pid, links);
@@ -96,7 +129,7 @@ export class Runtimes {
         );
       }
       capture.map("runtime_processes").set(uint32(pid), encodePlan(plan));
-      onCount(this.#links.size);
+      this.#count();
     } catch (cause) {
       for (const link of links) link.detach();
       this.#links.delete(pid);
@@ -109,7 +142,7 @@ export class Runtimes {
     const { capture, selection } = this.#options;
     try {
       const object = openObject(fileURLToPath(OBJECT));
-      for (const name of LINEAGE_MAPS) object.map(name).reuse(capture.map(name));
+      for (const name of RUNTIME_MAPS) object.map(name).reuse(capture.map(name));
       object.map("selected_tasks").reuse(selection);
       return object.load();
     } catch (cause) {

@@ -13,14 +13,16 @@ import java.util.concurrent.Future;
 
 /**
  * An ordinary Java service: a fixed pool handles requests and calls each --downstream in turn; each
- * --parallel is submitted to a second pool, or called in turn with --in-turn.
+ * --parallel is submitted to a second pool, or called in turn with --in-turn. With --virtual each
+ * of those has a virtual thread of its own.
  *
- * java Pools.java --listen 127.0.0.1:0 [--downstream URL]... [--parallel URL]... [--in-turn yes]
+ * java Pools.java --listen 127.0.0.1:0 [--downstream URL]... [--parallel URL]... [--in-turn yes] [--virtual yes]
  */
 public class Pools {
   static final List<String> DOWNSTREAM = new ArrayList<>();
   static final List<String> PARALLEL = new ArrayList<>();
-  static final ExecutorService CALLS = Executors.newFixedThreadPool(64);
+  static ExecutorService handlers = Executors.newFixedThreadPool(64);
+  static ExecutorService calls = Executors.newFixedThreadPool(64);
   static boolean inTurn;
 
   public static void main(String[] args) throws Exception {
@@ -31,6 +33,7 @@ public class Pools {
         case "--downstream" -> DOWNSTREAM.add(args[at + 1]);
         case "--parallel" -> PARALLEL.add(args[at + 1]);
         case "--in-turn" -> inTurn = true;
+        case "--virtual" -> calls = handlers = virtualThreads();
         case "--connections" -> System.setProperty("http.maxConnections", args[at + 1]);
         default -> throw new IllegalArgumentException(args[at]);
       }
@@ -39,8 +42,14 @@ public class Pools {
     InetSocketAddress address = new InetSocketAddress(parts[0], Integer.parseInt(parts[1]));
     HttpServer server = HttpServer.create(address, 512);
     server.createContext("/", Pools::answer);
-    server.setExecutor(Executors.newFixedThreadPool(64));
+    server.setExecutor(handlers);
     server.start();
+  }
+
+  /** A thread for each task; by name, so that this compiles on older JDKs too. */
+  static ExecutorService virtualThreads() throws ReflectiveOperationException {
+    return (ExecutorService)
+        Executors.class.getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
   }
 
   static void answer(HttpExchange exchange) throws IOException {
@@ -52,7 +61,7 @@ public class Pools {
       List<Future<Integer>> submitted = new ArrayList<>();
       for (String base : PARALLEL) {
         if (inTurn) status = Math.max(status, ask(base, id));
-        else submitted.add(CALLS.submit(() -> ask(base, id)));
+        else submitted.add(calls.submit(() -> ask(base, id)));
       }
       for (Future<Integer> one : submitted) status = Math.max(status, one.get());
     } catch (Exception error) {

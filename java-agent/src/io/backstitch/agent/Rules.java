@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.backstitch.agent;
+
+import static java.util.Map.entry;
+
+import java.util.List;
+import java.util.Map;
+
+/** Which methods of which classes call what: all that is ever woven. */
+final class Rules {
+  /** What is passed to the hook. */
+  enum Pass {
+    NOTHING,
+    THIS,
+    /** The first argument. */
+    FIRST,
+    /** `this` and the first argument whose type is a ForkJoinTask. */
+    POOL_AND_TASK,
+    /** The field `firstTask` of the first argument. */
+    FIRST_TASK,
+    /** What the method returns. */
+    RESULT
+  }
+
+  static final class Rule {
+    /** Of methods, separated by blanks. */
+    final List<String> names;
+    /** What the descriptor begins with. */
+    final String descriptor;
+    final boolean atEnd;
+    final String hook;
+    final Pass pass;
+
+    Rule(String names, String descriptor, boolean atEnd, String hook, Pass pass) {
+      this.names = List.of(names.split(" "));
+      this.descriptor = descriptor;
+      this.atEnd = atEnd;
+      this.hook = hook;
+      this.pass = pass;
+    }
+
+    boolean applies(String name, String of) {
+      return names.contains(name) && of.startsWith(descriptor);
+    }
+  }
+
+  private static final String CONCURRENT = "java/util/concurrent/";
+  private static final String CLIENT = "jdk/internal/net/http/HttpClientImpl";
+  private static final String STAGE = CONCURRENT + "CompletableFuture$";
+
+  private static Rule begin(String names, String descriptor, String hook, Pass pass) {
+    return new Rule(names, descriptor, false, hook, pass);
+  }
+
+  private static Rule end(String names, String descriptor, String hook, Pass pass) {
+    return new Rule(names, descriptor, true, hook, pass);
+  }
+
+  private static final List<Rule> STAGES =
+      List.of(
+          begin("tryFire", "(I)", "enterOther", Pass.THIS),
+          end("tryFire", "(I)", "exit", Pass.NOTHING));
+
+  private static final Map<String, List<Rule>> BY_CLASS =
+      Map.ofEntries(
+          entry(
+              CONCURRENT + "ThreadPoolExecutor",
+              List.of(
+                  begin("execute", "(Ljava/lang/Runnable;)", "submit", Pass.FIRST),
+                  begin("runWorker", "(", "begin", Pass.FIRST_TASK),
+                  begin("getTask", "()", "idle", Pass.NOTHING),
+                  end("getTask", "()", "begin", Pass.RESULT))),
+          entry(
+              CONCURRENT + "ScheduledThreadPoolExecutor",
+              List.of(begin("delayedExecute", "(", "submit", Pass.FIRST))),
+          entry(
+              CONCURRENT + "ForkJoinPool",
+              List.of(
+                  begin(
+                      "externalSubmit externalPush poolSubmit scheduleDelayedTask",
+                      "(",
+                      "submit",
+                      Pass.POOL_AND_TASK))),
+          entry(
+              CONCURRENT + "ForkJoinTask",
+              List.of(
+                  begin("fork", "()", "submit", Pass.THIS),
+                  begin("doExec", "()", "enter", Pass.THIS),
+                  end("doExec", "()", "exit", Pass.NOTHING))),
+          entry(STAGE + "Completion", List.of(end("<init>", "()", "submit", Pass.THIS))),
+          entry("java/lang/Thread", List.of(begin("start", "(", "start", Pass.THIS))),
+          entry(
+              "java/lang/VirtualThread",
+              List.of(
+                  begin("start", "(Ljdk/internal/vm/ThreadContainer;)", "start", Pass.THIS),
+                  begin("runContinuation", "()", "mount", Pass.THIS),
+                  end("runContinuation", "()", "unmount", Pass.NOTHING))),
+          entry(
+              "sun/nio/ch/SelectorImpl",
+              List.of(begin("lockAndDoSelect", "(", "selecting", Pass.NOTHING))),
+          entry(
+              "sun/nio/ch/SocketDispatcher",
+              List.of(
+                  begin("read readv", "(", "reading", Pass.NOTHING),
+                  end("read readv", "(", "read", Pass.RESULT),
+                  begin("write writev", "(", "writing", Pass.NOTHING))),
+          // Up to JDK 12.
+          entry(
+              "java/net/SocketInputStream",
+              List.of(
+                  begin("socketRead", "(", "reading", Pass.NOTHING),
+                  end("socketRead", "(", "read", Pass.RESULT))),
+          entry(
+              "java/net/SocketOutputStream",
+              List.of(begin("socketWrite", "(", "writing", Pass.NOTHING))),
+          entry(
+              CLIENT,
+              List.of(begin("registerEvent eventUpdated", "(", "submit", Pass.FIRST))),
+          entry(
+              CLIENT + "$SelectorManager",
+              List.of(
+                  begin("handleEvent", "(", "enterOther", Pass.FIRST),
+                  end("handleEvent", "(", "exit", Pass.NOTHING))));
+
+  private Rules() {}
+
+  /** By internal name; empty where nothing is to do. */
+  static List<Rule> of(String className) {
+    if (className == null) return List.of();
+    List<Rule> known = BY_CLASS.get(className);
+    if (known != null) return known;
+    return className.startsWith(STAGE) ? STAGES : List.of();
+  }
+}
