@@ -7,6 +7,7 @@ import { z } from "zod";
 import {
   type CallTimes,
   DEFAULT_INFERENCE,
+  type InferenceOptions,
   type Link,
   ServiceInference,
 } from "../src/inference/service-inference.ts";
@@ -19,9 +20,17 @@ const USAGE =
   "usage: npm run bench:stitch -- FILE.csv.gz [--overlap N] [--passes N] [--graph] [--out FILE.json]";
 /** Data time between two decisions, µs. */
 const STEP_US = 5_000_000;
+/** Calls from a root to a leaf at most. */
+const DEPTH_MAX = 1000;
+
+/** Calls looked at by all passes together: some minutes, whatever the file is like. */
+const WORK_MAX = 3e9;
 
 /** The bench wants every answer with its confidence, sure or not, and takes its time. */
-const OPTIONS = { ...DEFAULT_INFERENCE, confidenceMin: 0, solver: THOROUGH };
+function optionsFor(calls: number, passes: number): InferenceOptions {
+  const workMax = Math.min(THOROUGH.workMax, WORK_MAX / Math.max(1, calls * passes));
+  return { ...DEFAULT_INFERENCE, confidenceMin: 0, solver: { ...THOROUGH, workMax } };
+}
 
 /** What several passes together say of a call. */
 type Answer = Pick<Link, "child" | "parent" | "confidence">;
@@ -53,7 +62,7 @@ function byService(calls: readonly StitchCall[]): Map<string, ServiceCalls> {
 }
 
 function asIncoming(call: StitchCall, root: number): CallTimes {
-  const served = !Number.isNaN(call.serverEndUs - call.serverStartUs);
+  const served = call.serverEndUs >= call.serverStartUs;
   return {
     id: call.call,
     operation: call.operation,
@@ -64,8 +73,8 @@ function asIncoming(call: StitchCall, root: number): CallTimes {
 }
 
 function asOutgoing(call: StitchCall): CallTimes {
-  const sent = !Number.isNaN(call.clientEndUs - call.clientStartUs);
-  const served = !Number.isNaN(call.serverEndUs - call.serverStartUs);
+  const sent = call.clientEndUs >= call.clientStartUs;
+  const served = call.serverEndUs >= call.serverStartUs;
   return {
     id: call.call,
     operation: `${call.callee} ${call.operation}${sent ? "" : " (server's times)"}`,
@@ -89,19 +98,20 @@ function stream(
     })),
     ...service.outgoing.map((call) => ({ call: asOutgoing(call), incoming: false })),
   ]
-    .filter(({ call }) => !Number.isNaN(call.endUs - call.startUs))
+    .filter(({ call }) => call.endUs >= call.startUs)
     .sort((a, b) => a.call.endUs - b.call.endUs);
   const links: Link[] = [];
   let nextUs = (events[0]?.call.endUs ?? 0) + STEP_US;
   for (const { call, incoming } of events) {
     while (call.endUs >= nextUs) {
-      links.push(...inference.decide(nextUs));
-      nextUs += STEP_US;
+      for (const link of inference.decide(nextUs)) links.push(link);
+      nextUs = inference.heldCount === 0 ? call.endUs + STEP_US : nextUs + STEP_US;
     }
     if (incoming) inference.incoming(call);
     else inference.outgoing(call);
   }
-  return [...links, ...inference.flush()];
+  for (const link of inference.flush()) links.push(link);
+  return links;
 }
 
 /** Votes by child: for each parent that a pass named, the sum of its confidences. */
@@ -123,11 +133,14 @@ function elected(child: number, tally: ReadonlyMap<number | undefined, number>):
 
 function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Map<number, Answer> {
   const answers = new Map<number, Answer>();
+  const options = optionsFor(calls.length, passes);
   const rootOf = (call: number): number => {
     let at = call;
-    for (let parent = answers.get(at)?.parent; parent !== undefined; ) {
+    // Where services call each other in a circle, so may answers that are wrong.
+    for (let steps = 0; steps < DEPTH_MAX; steps++) {
+      const parent = answers.get(at)?.parent;
+      if (parent === undefined) break;
       at = parent;
-      parent = answers.get(at)?.parent;
     }
     return at;
   };
@@ -137,7 +150,7 @@ function infer(calls: readonly StitchCall[], passes: number, graph: boolean): Ma
     const votes: Votes = new Map();
     const voting = Math.ceil(passes / 2);
     for (let pass = 1; pass <= passes; pass++) {
-      const inference = new ServiceInference({ ...OPTIONS, seed: pass }, model);
+      const inference = new ServiceInference({ ...options, seed: pass }, model);
       const links = stream(service, inference, rootOf);
       if (pass <= passes - voting) continue;
       for (const link of links) vote(votes, link, link.confidence / voting);
@@ -210,7 +223,8 @@ function sharesOf(calls: readonly StitchCall[], answers: ReadonlyMap<number, Ans
     traces.set(call.trace, (traces.get(call.trace) ?? true) && fine);
   }
   const whole = [...traces.values()].filter((fine) => fine).length;
-  return { calls: right / judged, traces: whole / traces.size };
+  const share = (part: number, all: number): number => (all === 0 ? 1 : part / all);
+  return { calls: share(right, judged), traces: share(whole, traces.size) };
 }
 
 const resultsSchema = z.object({ machine: z.unknown(), result: z.record(z.string(), z.unknown()) });

@@ -31,9 +31,11 @@ const COLUMNS = [
   "trace",
 ] as const;
 
-/** Reads a gzipped CSV. Throws with the line number when a row does not fit. */
+/** Reads a CSV, gzipped or not. Throws with the line number when a row does not fit. */
 export function readStitchFile(path: string): StitchCall[] {
-  const lines = gunzipSync(readFileSync(path)).toString("utf8").split("\n");
+  const bytes = readFileSync(path);
+  const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
+  const lines = (isGzip ? gunzipSync(bytes) : bytes).toString("utf8").split("\n");
   if (lines[0]?.trim() !== COLUMNS.join(",")) {
     throw new Error(`${path}:1: expected the columns ${COLUMNS.join(",")}.`);
   }
@@ -76,7 +78,8 @@ export function overlapped(calls: readonly StitchCall[], factor: number): Stitch
     const own = Math.min(...definedTimes(call));
     starts.set(call.trace, Math.min(starts.get(call.trace) ?? own, own));
   }
-  const firstUs = Math.min(...starts.values());
+  let firstUs = Number.POSITIVE_INFINITY;
+  for (const startUs of starts.values()) firstUs = Math.min(firstUs, startUs);
   return calls.map((call) => {
     const traceStartUs = starts.get(call.trace) ?? firstUs;
     const shift = Math.round((traceStartUs - firstUs) / factor) - (traceStartUs - firstUs);

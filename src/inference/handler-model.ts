@@ -40,6 +40,9 @@ const TRIGGER_KINDS_MAX = 6;
 const ALL_UNTIL = 2000;
 const LATER_SHARE = 0.25;
 
+/** Calls of a handler, its last ones, that are looked at for overtaking. */
+export const OVERTAKING_MAX: number = 32;
+
 const unlearnt = new DelayDensity();
 
 /**
@@ -108,14 +111,14 @@ export class HandlerModel {
     columns: ChildColumns,
   ): number {
     let total = 0;
-    for (let i = 0; i < ofA.length; i++) {
+    for (let i = Math.max(0, ofA.length - OVERTAKING_MAX); i < ofA.length; i++) {
       const key = slotKey(ofA, i, columns.kind);
       const slot = this.#slots.get(key);
       if (slot === undefined || slot.order === 0) continue;
       const trigger = readyTrigger(slot);
       const at = columns.startUs[ofA[i] ?? 0] ?? 0;
       const ready = triggerTime(trigger, a, at, ofA, i, columns);
-      for (let j = 0; j < ofB.length; j++) {
+      for (let j = Math.max(0, ofB.length - OVERTAKING_MAX); j < ofB.length; j++) {
         if (slotKey(ofB, j, columns.kind) !== key) continue;
         const other = columns.startUs[ofB[j] ?? 0] ?? 0;
         const otherReady = triggerTime(trigger, b, other, ofB, j, columns);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { OVERTAKING_MAX } from "./handler-model.ts";
 import { type Component, NONE, type WindowProblem } from "./window-problem.ts";
 
 /** Proposals that give a child no parent. */
@@ -18,6 +19,10 @@ const CLIMB_NEAR = 4;
 const CLIMB_MOVES = 8;
 /** Moves that make the patterns of calls less likely by more nats are not looked at. */
 const CLIMB_PATTERN_NATS = 12;
+
+/** What costs as much as one call's score: calls counted for a prefix, pairs compared for order. */
+const PREFIX_STEPS = 16;
+const PAIRS_A_CALL = 4;
 
 /** Where answers go, by child; see `Solution`. */
 interface Answer {
@@ -41,6 +46,7 @@ export class JointState {
   #tick = 0;
   #counting = false;
   #taken = 0;
+  #work = 0;
   /** Number of changes so far; by parent, the number of its last; by child, when it last climbed. */
   #changes = 0;
   readonly #changed: Int32Array;
@@ -73,6 +79,11 @@ export class JointState {
     }
   }
 
+  /** Calls that were looked at so far, as parts of what was weighed. */
+  get work(): number {
+    return this.#work;
+  }
+
   parentOf(child: number): number {
     return this.#assigned[child] ?? NONE;
   }
@@ -96,13 +107,9 @@ export class JointState {
     const only = problem.candidates[child]?.[0] ?? NONE;
     const list = this.#lists[only] ?? [];
     const without = list.filter((other) => other !== child);
-    const scoreWith =
-      this.parentOf(child) === only
-        ? this.#score(only, list)
-        : this.#score(
-            only,
-            [...list, child].sort((a, b) => a - b),
-          );
+    const isThere = this.parentOf(child) === only;
+    if (!isThere) copyWith(this.#union, list, child);
+    const scoreWith = this.#score(only, isThere ? list : this.#union);
     const scoreWithout = this.#score(only, without) + (problem.logOrphan[child] ?? 0);
     const share = 1 / (1 + Math.exp(Math.min(50, scoreWithout - scoreWith)));
     const linked = share >= 0.5;
@@ -113,13 +120,18 @@ export class JointState {
 
   /**
    * Takes whatever makes the solution likelier, until nothing near does; the children for which
-   * something that was tried is more than `doubtMin` times as likely as what they have.
+   * something that was tried is more than `doubtMin` times as likely as what they have. Those that
+   * `workMax` leaves no time for are among them.
    */
-  climb(free: readonly number[], doubtMin: number): number[] {
+  climb(free: readonly number[], doubtMin: number, workMax: number): number[] {
     for (let climb = 0; climb < CLIMBS_MAX; climb++) {
       this.#taken = 0;
       for (const child of free) {
         if (!this.#isStale(child)) continue;
+        if (this.#work > workMax) {
+          this.#doubt[child] = 1;
+          continue;
+        }
         this.#climbFrom(child);
         this.#climbed[child] = this.#changes;
       }
@@ -182,18 +194,16 @@ export class JointState {
     return patterns.logProbability(this.#union, kind) - patterns.logProbability(list, kind);
   }
 
-  /** As many proposals as children; how many were taken. */
-  sweep(free: readonly number[], temperature: number): number {
-    this.#taken = 0;
-    for (let i = 0; i < free.length; i++) {
+  /** As many proposals as children, or as `workMax` leaves time for. */
+  sweep(free: readonly number[], temperature: number, workMax: number): void {
+    for (let i = 0; i < free.length && this.#work <= workMax; i++) {
       const child = free[Math.floor(this.#random() * free.length)] ?? 0;
       this.#propose(child, temperature);
     }
-    return this.#taken;
   }
 
-  sweepAndTick(free: readonly number[], temperature: number): void {
-    this.sweep(free, temperature);
+  sweepAndTick(free: readonly number[], temperature: number, workMax: number): void {
+    this.sweep(free, temperature, workMax);
     this.#tick++;
   }
 
@@ -234,6 +244,7 @@ export class JointState {
   }
 
   #score(parent: number, children: readonly number[]): number {
+    this.#work += 1 + children.length;
     const handled = this.#problem.parents[parent];
     return handled === undefined ? 0 : handled.model.score(handled, children, this.#problem);
   }
@@ -389,6 +400,7 @@ export class JointState {
   #prefixGain(parent: number, list: number[], child: number): number {
     const handled = this.#problem.parents[parent];
     if (handled === undefined) return 0;
+    this.#work += 1 + list.length / PREFIX_STEPS;
     list.push(child);
     const gain = handled.model.prefixGain(handled, list, this.#problem);
     list.pop();
@@ -432,6 +444,8 @@ export class JointState {
     const a = this.#problem.parents[from];
     const b = this.#problem.parents[to];
     if (a === undefined || b === undefined || a.model !== b.model) return 0;
+    const pairs = Math.min(left.length, OVERTAKING_MAX) * Math.min(right.length, OVERTAKING_MAX);
+    this.#work += pairs / PAIRS_A_CALL;
     return a.model.overtaking(a, left, b, right, this.#problem);
   }
 

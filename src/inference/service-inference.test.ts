@@ -257,3 +257,19 @@ test("in a join the last call of a trace goes on, whichever operation it is", ()
   const links = answered(story);
   assert.ok(rightShare(story, links) >= 0.99, `right ${rightShare(story, links)}`);
 });
+
+test("fan-outs of a thousand calls that overlap: all are answered, few calls said to be sure are wrong", () => {
+  const story = tell(6, 60_000, 29, (random) => {
+    const calls = Array.from({ length: 1000 }, (_, i) => {
+      const startUs = 100 + i * 100 + exponential(random, 20);
+      return { operation: "part", startUs, endUs: startUs + 500 + exponential(random, 500) };
+    });
+    return { calls, endUs: 110_000 };
+  });
+  const links = answered(story, 1, { ...DEFAULT_INFERENCE, confidenceMin: 0.98 });
+  assert.equal(links.length, story.outgoing.length);
+  const wrong = links.filter(
+    ({ child, parent }) => parent !== undefined && parent !== story.parentOf.get(child),
+  );
+  assert.ok(wrong.length < 0.01 * links.length, `${wrong.length} wrong of ${links.length}`);
+});

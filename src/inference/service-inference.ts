@@ -63,6 +63,7 @@ export const DEFAULT_INFERENCE: InferenceOptions = {
     sampleSweeps: 150,
     coolSweeps: 15,
     proposalsMax: 200,
+    workMax: 3000,
   },
 };
 

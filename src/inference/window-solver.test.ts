@@ -10,6 +10,7 @@ import { solveWindow } from "./window-solver.ts";
 const LONG = {
   shakeSweeps: 30,
   proposalsMax: Number.POSITIVE_INFINITY,
+  workMax: Number.POSITIVE_INFINITY,
   warmUpSweeps: 200,
   sampleSweeps: 6000,
   coolSweeps: 100,
@@ -144,6 +145,7 @@ test("every child gets one of its candidates or none, whatever the times", () =>
       const options = {
         shakeSweeps: 30,
         proposalsMax: Number.POSITIVE_INFINITY,
+        workMax: Number.POSITIVE_INFINITY,
         warmUpSweeps: 5,
         sampleSweeps: 10,
         coolSweeps: 5,

@@ -17,6 +17,11 @@ export interface SolverOptions {
    * where many handlers overlap, at the price of accuracy there.
    */
   readonly proposalsMax: number;
+  /**
+   * Calls looked at for a call of a part, on average: bounds the time where handlers make
+   * hundreds of calls. What is left then is in doubt.
+   */
+  readonly workMax: number;
 }
 
 /** For batches, where accuracy is worth more than time. */
@@ -26,6 +31,7 @@ export const THOROUGH: SolverOptions = {
   sampleSweeps: 100,
   coolSweeps: 20,
   proposalsMax: Number.POSITIVE_INFINITY,
+  workMax: 20_000,
 };
 
 export interface Solution {
@@ -41,6 +47,8 @@ const START_TEMPERATURE = 4;
 const END_TEMPERATURE = 0.05;
 /** Share of a budget of proposals that shaking may use. */
 const SHAKE_BUDGET = 0.3;
+/** Share of the work that climbing and shaking may use. */
+const CLIMB_BUDGET = 0.5;
 const SWEEPS_MIN = 4;
 /** Children for which something else is more likely than this, to what they have, are shaken; */
 const LOOSE_MIN = 1e-9;
@@ -83,13 +91,15 @@ function solvePart(
     }
     return;
   }
-  const loose = state.climb(free, LOOSE_MIN);
+  const climbed = state.work + CLIMB_BUDGET * options.workMax * part.children.length;
+  const workMax = state.work + options.workMax * part.children.length;
+  const loose = state.climb(free, LOOSE_MIN, climbed);
   const budget = options.proposalsMax * part.children.length;
   const shakeSweeps = affordable(options.shakeSweeps, loose.length, SHAKE_BUDGET * budget);
   for (let sweep = 0; sweep < shakeSweeps; sweep++) {
-    state.sweep(loose, START_TEMPERATURE ** (1 - sweep / shakeSweeps));
+    state.sweep(loose, START_TEMPERATURE ** (1 - sweep / shakeSweeps), climbed);
   }
-  const contested = loose.length === 0 ? loose : state.climb(free, DOUBT_MIN);
+  const contested = loose.length === 0 ? loose : state.climb(free, DOUBT_MIN, climbed);
   for (const child of free) {
     solution.parent[child] = state.parentOf(child);
     solution.sample[child] = state.parentOf(child);
@@ -104,7 +114,7 @@ function solvePart(
     sampleSweeps: Math.ceil(options.sampleSweeps * share),
     coolSweeps: Math.ceil(options.coolSweeps * share),
   };
-  sampleContested(state, free, contested, sweeps, solution);
+  sampleContested(state, free, contested, { ...sweeps, workMax }, solution);
 }
 
 /** Sweeps over `children` that a budget of proposals allows, at most `wanted` and at least a few. */
@@ -112,7 +122,7 @@ function affordable(wanted: number, children: number, budget: number): number {
   return Math.min(wanted, Math.max(SWEEPS_MIN, Math.floor(budget / Math.max(1, children))));
 }
 
-/** Draws joint solutions, moving what the climb left in doubt. */
+/** Draws joint solutions, moving what the climb left in doubt. `workMax`: of all that was done so far. */
 function sampleContested(
   state: JointState,
   free: readonly number[],
@@ -120,20 +130,25 @@ function sampleContested(
   options: SolverOptions,
   solution: Solution,
 ): void {
+  const { workMax } = options;
   for (let sweep = 0; sweep < options.warmUpSweeps; sweep++) {
-    state.sweep(contested, START_TEMPERATURE ** (1 - sweep / options.warmUpSweeps));
+    state.sweep(contested, START_TEMPERATURE ** (1 - sweep / options.warmUpSweeps), workMax);
   }
   state.countFrom(free);
-  for (let sweep = 0; sweep < options.sampleSweeps; sweep++) state.sweepAndTick(contested, 1);
+  let samples = 0;
+  while (samples < options.sampleSweeps && state.work <= workMax) {
+    state.sweepAndTick(contested, 1, workMax);
+    samples++;
+  }
   for (const child of free) solution.sample[child] = state.parentOf(child);
   state.finishCounts(free);
   for (let sweep = 1; sweep <= options.coolSweeps; sweep++) {
-    state.sweep(contested, END_TEMPERATURE ** (sweep / options.coolSweeps));
+    state.sweep(contested, END_TEMPERATURE ** (sweep / options.coolSweeps), workMax);
   }
   const drawn = new Set(contested);
   for (const child of free) {
     solution.parent[child] = state.parentOf(child);
     if (!drawn.has(child) && !state.hasMoved(child)) continue;
-    solution.confidence[child] = state.share(child, options.sampleSweeps);
+    solution.confidence[child] = samples < SWEEPS_MIN ? 0 : state.share(child, samples);
   }
 }
