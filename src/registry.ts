@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { factory as forwardConnector } from "../connectors/forward/factory.ts";
+import { factory as serviceGraphConnector } from "../connectors/servicegraph/factory.ts";
 import { factory as spanMetricsConnector } from "../connectors/span_metrics/factory.ts";
 import { factory as debugExporter } from "../exporters/debug/factory.ts";
 import { factory as fileExporter } from "../exporters/file/factory.ts";
@@ -56,6 +57,7 @@ export const FACTORIES: readonly Factory[] = [
   natRewriteProcessor,
   batchProcessor,
   forwardConnector,
+  serviceGraphConnector,
   spanMetricsConnector,
   debugExporter,
   fileExporter,
