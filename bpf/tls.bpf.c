@@ -13,26 +13,36 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs___calls {
+	unsigned long r15;
+	unsigned long r14;
+	unsigned long r13;
+	unsigned long r12;
+	unsigned long bp;
+	unsigned long bx;
 	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;
 	unsigned long ax;
+	unsigned long ip;
 };
 #define ARGUMENT1(regs) ((regs)->di)
 #define ARGUMENT2(regs) ((regs)->si)
 #define ARGUMENT3(regs) ((regs)->dx)
 #define ARGUMENT4(regs) ((regs)->cx)
 #define RESULT(regs) ((regs)->ax)
+#define INSTRUCTION(regs) ((regs)->ip)
 #else
 struct pt_regs___calls {
 	__u64 regs[31];
+	__u64 pc;
 };
 #define ARGUMENT1(regs) ((regs)->regs[0])
 #define ARGUMENT2(regs) ((regs)->regs[1])
 #define ARGUMENT3(regs) ((regs)->regs[2])
 #define ARGUMENT4(regs) ((regs)->regs[3])
 #define RESULT(regs) ((regs)->regs[0])
+#define INSTRUCTION(regs) ((regs)->pc)
 #endif
 #pragma clang attribute pop
 
@@ -44,9 +54,11 @@ static __always_inline struct tls_thread *thread_of_call(struct task_struct *tas
 				    make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 }
 
-/* A function that is given a session is called; the cookie says which. */
-SEC("uprobe.multi")
-int tls_called(struct pt_regs *ctx)
+/*
+ * A function that is given a session is called; the cookie says which. True: how it ends need not
+ * be looked at.
+ */
+static __always_inline bool call_begins(struct pt_regs *ctx, bool may_skip)
 {
 	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -54,25 +66,27 @@ int tls_called(struct pt_regs *ctx)
 	struct tls_key key = { .tgid = task->tgid };
 
 	if (!thread)
-		return 0;
+		return false;
 	thread->kind = bpf_get_attach_cookie(ctx);
 	thread->object = ARGUMENT1(regs);
+	thread->told = 0;
 	key.object = thread->object;
 	if (thread->kind & TLS_CALL_ENDS) {
 		thread->object = 0;
 		bpf_map_delete_elem(&tls_sessions, &key);
-		return 0;
+		return true;
 	}
 	if (thread->kind & TLS_CALL_BEGINS && !bpf_map_lookup_elem(&tls_sessions, &key))
 		tls_session_made(&key);
 	thread->buffer = ARGUMENT2(regs);
 	thread->count_at = ARGUMENT4(regs);
-	tls_meet_fresh(thread, task);
-	return 0;
+	tls_meet_fresh(thread, &key);
+	if (thread->kind & TLS_CALL_WRITES)
+		return tls_write_begins(&key, task, thread, (__u32)ARGUMENT3(regs), may_skip);
+	return false;
 }
 
-SEC("uretprobe.multi")
-int tls_returned(struct pt_regs *ctx)
+static __always_inline void call_ends(struct pt_regs *ctx)
 {
 	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -82,26 +96,86 @@ int tls_returned(struct pt_regs *ctx)
 	__u64 count = 0, kind;
 
 	if (!thread || !thread->object)
-		return 0;
+		return;
 	key.object = thread->object;
 	thread->object = 0;
 	kind = thread->kind;
 	if (result <= 0)
-		return 0;
+		return;
 	if (kind & TLS_CALL_COUNTS) {
 		if (bpf_probe_read_user(&count, sizeof(count), (void *)thread->count_at))
-			return 0;
+			return;
 	} else {
 		count = kind & TLS_CALL_LONG ? RESULT(regs) : result;
 	}
 	if (!count || count > TLS_CALL_MAX)
-		return 0;
+		return;
 	if (kind & TLS_CALL_READS)
 		tls_clear_text(&key, task, thread->buffer, count, DIRECTION_RECEIVE);
 	else if (kind & TLS_CALL_WRITES)
-		tls_clear_text(&key, task, thread->buffer, count, DIRECTION_SEND);
+		tls_write_ends(&key, task, thread, count);
 	else if (kind & TLS_CALL_SENDS_FILE)
 		tls_clear_text(&key, task, 0, count, DIRECTION_SEND);
+}
+
+#if defined(__TARGET_ARCH_x86)
+/* The registers that functions keep, in the order of their numbers in instructions. */
+#define KEPT_REGISTERS(regs)                                                                  \
+	{ (regs)->bx, (regs)->bp, (regs)->r12, (regs)->r13, (regs)->r14, (regs)->r15 }
+#define KEPT(place) kept[(registers >> (place)) & 7]
+
+/*
+ * Behind the call in OpenSSL's ssl3_read_internal. The cookie's upper half says which registers hold
+ * the session, the buffer, the address of the count, and whether bytes are only peeked at.
+ */
+SEC("uprobe.multi")
+int tls_read_ended(struct pt_regs *ctx)
+{
+	const struct pt_regs___calls *regs = (const struct pt_regs___calls *)ctx;
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 registers = bpf_get_attach_cookie(ctx) >> 32;
+	__u64 kept[8] = KEPT_REGISTERS(regs);
+	struct tls_key key = { .tgid = task->tgid };
+	struct tls_thread *thread;
+	__u64 count = 0;
+
+	if ((__s32)RESULT(regs) <= 0 || (__u32)KEPT(9))
+		return 0;
+	thread = thread_of_call(task, true);
+	if (!thread || bpf_probe_read_user(&count, sizeof(count), (void *)KEPT(6)))
+		return 0;
+	key.object = KEPT(0);
+	if (!count || count > TLS_CALL_MAX)
+		return 0;
+	tls_meet_fresh(thread, &key);
+	tls_clear_text(&key, task, KEPT(3), count, DIRECTION_RECEIVE);
+	return 0;
+}
+#endif
+
+/* Both ends of a call by one breakpoint and one program (Linux 6.13 on). */
+SEC("uprobe.session")
+int tls_call(struct pt_regs *ctx)
+{
+	/* At the end of a call the instruction is not that of its beginning. */
+	if (INSTRUCTION((const struct pt_regs___calls *)ctx) == bpf_get_func_ip(ctx))
+		return call_begins(ctx, true);
+	call_ends(ctx);
+	return 0;
+}
+
+/* The same before Linux 6.13. */
+SEC("uprobe.multi")
+int tls_called(struct pt_regs *ctx)
+{
+	call_begins(ctx, false);
+	return 0;
+}
+
+SEC("uretprobe.multi")
+int tls_returned(struct pt_regs *ctx)
+{
+	call_ends(ctx);
 	return 0;
 }
 

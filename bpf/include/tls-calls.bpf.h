@@ -15,16 +15,15 @@
 #define ADD(counter, number) __sync_fetch_and_add(&(counter), number)
 
 /* The session that the thread turns to has no socket: it gets the one that was just read. */
-static __always_inline void tls_meet_fresh(struct tls_thread *thread, struct task_struct *task)
+static __always_inline void tls_meet_fresh(struct tls_thread *thread, const struct tls_key *key)
 {
-	struct tls_key key = { thread->object, task->tgid };
 	struct tls_session *session;
 
 	if (!thread->fresh.cookie)
 		return;
-	session = tls_session_of(&key);
+	session = tls_session_of(key);
 	if (session && !session->state.cookie && !tls_owner(thread->fresh.cookie))
-		tls_join(&key, session, &thread->fresh);
+		tls_join(key, session, &thread->fresh);
 	thread->fresh.cookie = 0;
 }
 
@@ -249,6 +248,53 @@ static __always_inline void tls_clear_text(const struct tls_key *key, struct tas
 		if (count->follows_runtimes)
 			tell_runtime(&call, turned);
 	}
+}
+
+/* A TLS record holds no more. */
+#define TLS_RECORD_MAX 16384
+
+/*
+ * Where the bytes of a session's writes are on the socket before they return, a write of one record
+ * is told when it begins: that it succeeds is known by the next one, as what went to the socket
+ * since is more than it had. If not, the next one goes on with it. True: it was told.
+ */
+static __always_inline bool tls_write_begins(const struct tls_key *key, struct task_struct *task,
+					     struct tls_thread *thread, __u32 length,
+					     bool may_skip)
+{
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, key);
+
+	thread->wanted = length;
+	if (!session)
+		return false;
+	if (session->sent < session->told)
+		return false;
+	session->told = 0;
+	session->sent = 0;
+	if (!may_skip || !session->writes_inside || !length || length > TLS_RECORD_MAX)
+		return false;
+	session->told = length;
+	thread->told = 1;
+	/* What the compiler knows of the bound the verifier has to see where it is used. */
+	barrier_var(length);
+	tls_clear_text(key, task, thread->buffer, length, DIRECTION_SEND);
+	return true;
+}
+
+/* A write returned that `count` bytes were taken: of these some may have been told before. */
+static __always_inline void tls_write_ends(const struct tls_key *key, struct task_struct *task,
+					   struct tls_thread *thread, __u32 count)
+{
+	struct tls_session *session = bpf_map_lookup_elem(&tls_sessions, key);
+	__u32 told = session ? session->told : 0;
+
+	if (session) {
+		session->writes_inside = count == thread->wanted && session->sent >= count;
+		session->told = told > count ? told - count : 0;
+		if (told >= count)
+			return;
+	}
+	tls_clear_text(key, task, thread->buffer + told, count - told, DIRECTION_SEND);
 }
 
 #endif

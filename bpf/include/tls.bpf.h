@@ -43,6 +43,10 @@ struct tls_session {
 	__u64 socket_address;
 	__u32 seen; /* DIRECTION_ bits, of a session whose beginning was not seen */
 	__u32 inside; /* joined inside of a call: all it reads is read inside of calls */
+	/* Of a write that was told when it began: its bytes, and those that went to the socket since. */
+	__u64 sent;
+	__u32 told;
+	__u32 writes_inside; /* a write's bytes went to the socket before it returned */
 };
 
 /*
@@ -76,6 +80,8 @@ struct tls_thread {
 	__u64 object; /* of the library call that the thread is in; 0: none */
 	__u64 buffer;
 	__u64 count_at; /* where the call writes how many bytes there were; 0: it returns it */
+	__u32 wanted; /* bytes that it was given to write */
+	__u32 told; /* its end is not seen: object may be of a call that is over */
 	__u64 kind; /* TLS_CALL_ */
 	struct tls_socket fresh; /* that it received ciphertext from last */
 };
@@ -181,6 +187,8 @@ static __always_inline void tls_join(const struct tls_key *key, struct tls_sessi
 		state->protocol = WIRE_PROTOCOL_UNKNOWN;
 		state->direction = DIRECTION_NONE;
 		state->budget_used = 0;
+		session->told = 0;
+		session->writes_inside = 0;
 	}
 	state->cookie = from->cookie;
 	state->local_start = from->local_start;
@@ -240,13 +248,16 @@ static __always_inline bool tls_meet_inside(const struct call *call, struct tls_
 		return false;
 	if (session->state.cookie != state->cookie) {
 		/* A socket that the program's own callback uses. */
-		if (session->state.cookie && tls_owns(&key, session->state.cookie))
+		if (thread->told ||
+		    (session->state.cookie && tls_owns(&key, session->state.cookie)))
 			return false;
 		tls_describe(&thread->fresh, call);
 		tls_join(&key, session, &thread->fresh);
-		session->inside = 1;
+		session->inside = !(thread->kind & TLS_CALL_READS_APART);
 		thread->fresh.cookie = 0;
 	}
+	if (call->direction == DIRECTION_SEND)
+		session->sent += call->length;
 	state->flags &= ~SOCKET_OPENED;
 	state->protocol = WIRE_PROTOCOL_TLS;
 	return true;

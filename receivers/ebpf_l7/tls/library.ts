@@ -6,11 +6,17 @@ import {
   TLS_CALL_ENDS,
   TLS_CALL_LONG,
   TLS_CALL_READS,
+  TLS_CALL_READS_APART,
   TLS_CALL_SENDS_FILE,
   TLS_CALL_WRITES,
 } from "../../../bpf/generated/wire.ts";
 import { findGoLibrary } from "./go-library.ts";
+import { placeOfCall } from "./probe-place.ts";
+import { readEnd } from "./read-end.ts";
 import { type FunctionPlace, sharedBody } from "./shared-body.ts";
+
+/** The program that sees a call begin and end. */
+export const CALL = "tls_call";
 
 export type LibraryKind = "openssl" | "gnutls" | "go";
 
@@ -21,12 +27,13 @@ export interface TlsProbe {
   readonly offset: number;
   /** TLS_CALL_ bits: what the function does. */
   readonly call: number;
+  /** The upper half of the cookie: see `ReadEnd`. */
+  readonly registers?: number;
 }
 
 /** A file that holds a TLS library, by itself or as a part of a program. */
 export interface TlsLibrary {
   readonly kind: LibraryKind;
-  /** In the order to attach them: ends of calls before their beginnings. */
   readonly probes: readonly TlsProbe[];
 }
 
@@ -73,6 +80,9 @@ const GNUTLS: Signature = {
   makers: [],
 };
 
+/** Of OpenSSL: it returns the table of functions that the others go by. */
+const TLS_METHOD = "TLS_method";
+
 const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS];
 
 /** The TLS library in a file; undefined when there is none, or its symbols were removed. */
@@ -91,24 +101,34 @@ export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsL
 }
 
 function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrary {
-  const places = placesOf(file, new Set([...Object.keys(calls), ...makers]));
+  const places = placesOf(file, new Set([...Object.keys(calls), ...makers, TLS_METHOD]));
   const bodies = sharedBodies(file, places);
-  const at = (program: string, name: string, call: number): readonly TlsProbe[] => {
-    const offset = bodies.get(name) ?? places.get(name)?.offset;
-    return offset === undefined ? [] : [{ program, offset, call }];
-  };
-  // One that has a body in common with another is probed there.
-  const functions = Object.entries(calls).filter(
-    ([name]) => !bodies.has(name) || name.endsWith("_ex"),
-  );
-  return {
-    kind,
-    probes: [
-      ...functions.flatMap(([name, call]) => at("tls_returned", name, call)),
-      ...functions.flatMap(([name, call]) => at("tls_called", name, call)),
-      ...makers.flatMap((name) => at("tls_made", name, 0)),
-    ],
-  };
+  const end = readEnd(file, places.get(TLS_METHOD));
+  const probes: TlsProbe[] = [];
+  if (end !== undefined) {
+    const { offset, registers } = end;
+    probes.push({ program: "tls_read_ended", offset, call: TLS_CALL_READS, registers });
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    const body = bodies.get(name);
+    const place = places.get(name);
+    // One that has a body in common with another is probed there.
+    if (place === undefined || (body !== undefined && !name.endsWith("_ex"))) continue;
+    if (end !== undefined && (call & TLS_CALL_READS) !== 0) continue;
+    const parameters = (call & TLS_CALL_COUNTS) === 0 ? 3 : 4;
+    const offset = body ?? placeOfCall(file, place, parameters);
+    probes.push({
+      program: CALL,
+      offset,
+      call: end === undefined ? call : call | TLS_CALL_READS_APART,
+    });
+  }
+  for (const name of makers) {
+    const place = places.get(name);
+    if (place === undefined) continue;
+    probes.push({ program: "tls_made", offset: placeOfCall(file, place, 0), call: 0 });
+  }
+  return { kind, probes };
 }
 
 /** By the names of both functions that share a body: its file offset. */

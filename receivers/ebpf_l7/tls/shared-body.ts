@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ElfFile } from "libbpf-ts";
+import { codeAt, isPush } from "./probe-place.ts";
 
 const MACHINE_X86_64 = 62;
 const ENDBR64 = [0xf3, 0x0f, 0x1e, 0xfa];
@@ -16,10 +17,8 @@ export interface FunctionPlace {
 
 /**
  * Where OpenSSL's `SSL_read` and `SSL_read_ex` (or those that write) both go on, with the arguments of
- * the latter: its file offset, if the first thing that `extended` does is to call it, `plain` calls it
- * too, and it starts with a push. The kernel emulates a push at a breakpoint. Other instructions,
- * such as the `sub` that the two start with, it executes elsewhere and stops after: 1 µs on bare
- * metal, 10 µs in a nested virtual machine.
+ * the latter: its file offset, if the first thing that `extended` does is to call it, and `plain`
+ * calls it too. It starts with a push, as they seldom do: see `placeOnX86`.
  */
 export function sharedBody(
   file: ElfFile,
@@ -27,59 +26,34 @@ export function sharedBody(
   plain: FunctionPlace,
 ): number | undefined {
   if (file.machine !== MACHINE_X86_64) return undefined;
-  const text = file.section(".text");
-  if (text === undefined || text.offset > Math.min(extended.offset, plain.offset)) return undefined;
-  return bodyOnX86(Buffer.from(file.readSection(text)), {
-    base: text.offset,
-    extended,
-    plain,
-  });
+  const code = ({ offset, bytes }: FunctionPlace): Buffer => codeAt(file, offset, bytes);
+  const body = calledFirst(code(extended));
+  if (body === undefined) return undefined;
+  const offset = extended.offset + body;
+  if (!isPush(codeAt(file, offset, 2))) return undefined;
+  return calls(code(plain), offset - plain.offset) ? offset : undefined;
 }
 
-/** `base`: the file offset of the code's first byte. */
-export function bodyOnX86(
-  code: Buffer,
-  {
-    base,
-    extended,
-    plain,
-  }: {
-    readonly base: number;
-    readonly extended: FunctionPlace;
-    readonly plain: FunctionPlace;
-  },
-): number | undefined {
-  const start = afterEndbr(code, extended.offset - base);
+/** The target of a call that is the first thing in a function, from the function's start. */
+export function calledFirst(code: Buffer): number | undefined {
+  const start = startsWith(code, 0, ENDBR64) ? ENDBR64.length : 0;
   if (!startsWith(code, start, FRAME_AND_CALL)) return undefined;
-  const body = targetOf(code, start + FRAME_AND_CALL.length - 1);
-  const first = afterEndbr(code, body);
-  // With endbr64 in front the breakpoint would be on that.
-  if (first !== body || !isPush(code, body)) return undefined;
-  const end = Math.min(plain.offset - base + plain.bytes, code.length) - CALL_BYTES;
-  for (let at = plain.offset - base; at <= end; at++) {
-    if (code[at] === CALL && targetOf(code, at) === body) return base + body;
-  }
-  return undefined;
+  return targetOf(code, start + FRAME_AND_CALL.length - 1);
 }
 
-function afterEndbr(code: Buffer, at: number): number {
-  return startsWith(code, at, ENDBR64) ? at + ENDBR64.length : at;
+/** Does a function call what is so many bytes from its start? */
+export function calls(code: Buffer, target: number): boolean {
+  for (let at = code.indexOf(CALL); at >= 0; at = code.indexOf(CALL, at + 1)) {
+    if (targetOf(code, at) === target) return true;
+  }
+  return false;
 }
 
 function startsWith(code: Buffer, at: number, bytes: readonly number[]): boolean {
-  return at >= 0 && bytes.every((byte, index) => code[at + index] === byte);
+  return bytes.every((byte, index) => code[at + index] === byte);
 }
 
-/** Of a call with a relative target; -1 when it leaves the code. */
-function targetOf(code: Buffer, at: number): number {
-  if (at + CALL_BYTES > code.length) return -1;
-  const target = at + CALL_BYTES + code.readInt32LE(at + 1);
-  return target < code.length ? target : -1;
-}
-
-/** push of one of the sixteen registers. */
-function isPush(code: Buffer, at: number): boolean {
-  const first = code[at] ?? 0;
-  const opcode = first === 0x41 ? (code[at + 1] ?? 0) : first;
-  return at >= 0 && opcode >= 0x50 && opcode <= 0x57;
+/** Of a call with a relative target, from the start of the code. */
+function targetOf(code: Buffer, at: number): number | undefined {
+  return at + CALL_BYTES > code.length ? undefined : at + CALL_BYTES + code.readInt32LE(at + 1);
 }

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type BpfMap, type Link, type LoadedObject, openObject } from "libbpf-ts";
+import {
+  BpfError,
+  type BpfMap,
+  type Link,
+  type LoadedObject,
+  openObject,
+  type UprobeMultiTarget,
+} from "libbpf-ts";
 import { TLS_IN_GO } from "../../../bpf/generated/wire.ts";
 import type { Logger } from "../../../src/component/telemetry.ts";
 import type { SelectedProcess } from "../../../src/model/process.ts";
 import { LINEAGE_MAPS } from "../runtimes/runtimes.ts";
-import { findLibrary, type LibraryKind, type TlsLibrary } from "./library.ts";
+import { CALL, findLibrary, type LibraryKind, type TlsLibrary, type TlsProbe } from "./library.ts";
 import { type MappedFile, mappedFiles } from "./mappings.ts";
 
 const OBJECT = new URL("../../../build/bpf/tls.bpf.o", import.meta.url);
@@ -18,9 +25,11 @@ const SHARED_MAPS = [
 ];
 /** Programs of headers that this object shares with the capturing one. */
 const PROGRAMS: readonly string[] = [
+  "tls_call",
   "tls_called",
   "tls_returned",
   "tls_made",
+  ...(process.arch === "x64" ? ["tls_read_ended"] : []),
   "tls_go_called",
   "tls_go_returned",
   "tls_go_made",
@@ -82,6 +91,8 @@ export class TlsWatch {
   #refusal = "";
   #attached = 0;
   #hasGo = false;
+  /** `uprobe.session` is there, until the kernel says otherwise. */
+  #hasSessions = true;
 
   constructor(options: TlsWatchOptions) {
     this.#options = options;
@@ -188,8 +199,9 @@ export class TlsWatch {
     const made: Link[] = [];
     try {
       for (const [program, places] of Map.groupBy(probes, (probe) => probe.program)) {
-        const targets = places.map(({ offset, call }) => ({ offset, cookie: BigInt(call) }));
-        made.push(this.#object.attach(program, { kind: "uprobe_multi", path, pid, targets }));
+        const targets = places.map((place) => ({ offset: place.offset, cookie: cookieOf(place) }));
+        const target = { kind: "uprobe_multi", path, pid, targets } as const;
+        made.push(...this.#attachOne(this.#object, program, target));
       }
     } catch (cause) {
       for (const link of made) link.detach();
@@ -201,6 +213,26 @@ export class TlsWatch {
     watched.probes += probes.length;
     const { logger } = this.#options;
     logger.info("TLS followed", { pid, library: name, kind, probes: probes.length });
+  }
+
+  /** Calls by one program at both ends; before Linux 6.13 by two, the end's first. */
+  #attachOne(object: LoadedObject, program: string, target: UprobeMultiTarget): readonly Link[] {
+    if (program !== CALL) return [object.attach(program, target)];
+    if (this.#hasSessions) {
+      try {
+        return [object.attach(program, target)];
+      } catch (cause) {
+        if (!(cause instanceof BpfError) || cause.errno !== "EINVAL") throw cause;
+        this.#hasSessions = false;
+      }
+    }
+    const end = object.attach("tls_returned", target);
+    try {
+      return [end, object.attach("tls_called", target)];
+    } catch (cause) {
+      end.detach();
+      throw cause;
+    }
   }
 
   #load(): LoadedObject {
@@ -233,4 +265,8 @@ export class TlsWatch {
       ...{ pid, service: serviceName, reason },
     });
   }
+}
+
+function cookieOf({ call, registers = 0 }: TlsProbe): bigint {
+  return (BigInt(registers) << 32n) | BigInt(call);
 }
