@@ -102,7 +102,10 @@ export class AgentApi {
       queues: queuesOf(metrics),
       account: accountOf(metrics),
       cost: { ...cost(), kernelSeconds },
-      probes,
+      probes: [
+        ...probes,
+        ...(view?.refusedProbes() ?? []).map((probe) => ({ ...probe, attached: false })),
+      ],
     };
   };
 

@@ -27,6 +27,8 @@ const METRICS = [
   sample("otelcol_process_uptime", 9, {}),
 ];
 
+const REFUSED = { name: "TLS of orders (pid 7)", reason: "no known TLS library with symbols" };
+
 function view(extensions: readonly string[] = []): AgentView {
   const pipeline = {
     id: "traces",
@@ -39,6 +41,7 @@ function view(extensions: readonly string[] = []): AgentView {
     pipelines: [pipeline],
     extensions,
     extensionType: (id) => id.split("/")[0],
+    refusedProbes: () => [REFUSED],
     metrics: async () => METRICS,
   };
 }
@@ -56,6 +59,12 @@ test("the agent's pipelines, queues and loss account come from its own metrics",
   assert.deepEqual(member(facts, "queues"), [
     { exporter: "store", dataType: "traces", size: 3, capacity: 1000 },
   ]);
+  const probes = member(facts, "probes");
+  assert.ok(Array.isArray(probes));
+  assert.deepEqual(
+    probes.filter((probe: unknown) => member(probe, "attached") === false),
+    [{ ...REFUSED, attached: false }],
+  );
   const account = member(facts, "account");
   assert.ok(Array.isArray(account));
   const entries = account.map((entry: unknown) => [

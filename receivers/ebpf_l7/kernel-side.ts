@@ -34,6 +34,7 @@ import {
   WIRE_VERDICT_LOCAL_START,
   WIRE_VERDICT_PROTOCOL,
 } from "../../bpf/generated/wire.ts";
+import type { RefusedProbe } from "../../src/component/agent-view.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Logger } from "../../src/component/telemetry.ts";
 import type { Protocol } from "../../src/model/protocol.ts";
@@ -99,6 +100,8 @@ export interface CaptureSource {
   /** Reads the clear text of processes by their TLS libraries, until `close`. */
   watchTls?(config: EbpfL7Config, logger: Logger): TlsWatcher;
   followRuntimes?(config: EbpfL7Config, logger: Logger): Pick<Runtimes, "follow" | "forget">;
+  /** Optional programs that this machine does not allow. */
+  missingPrograms?(): readonly RefusedProbe[];
   close(): void;
 }
 
@@ -114,14 +117,20 @@ export class BpfCapture implements CaptureSource {
   readonly #verdictValue = new DataView(new ArrayBuffer(WIRE_VERDICT_BYTES));
   readonly hooks: "sock" | "syscalls";
   readonly #selection: BpfMap;
+  readonly #missing: readonly RefusedProbe[];
   #generation = 0;
   #watchesSleeps = false;
   #runtimes: Runtimes | undefined;
   #tls: TlsWatch | undefined;
 
-  constructor(object: LoadedObject, hooks: "sock" | "syscalls", selection: BpfMap) {
+  constructor(
+    object: LoadedObject,
+    selection: BpfMap,
+    { hooks, missing }: Pick<BpfCapture, "hooks"> & { missing: readonly RefusedProbe[] },
+  ) {
     this.#object = object;
     this.#selection = selection;
+    this.#missing = missing;
     this.hooks = hooks;
     this.#ring = object.ring("socket_messages");
     this.#verdicts = object.map("verdicts");
@@ -142,7 +151,7 @@ export class BpfCapture implements CaptureSource {
     }
     try {
       const object = loadObject({ path, config, selection, hooks, protocols });
-      return new BpfCapture(object, hooks, selection);
+      return new BpfCapture(object, selection, { hooks, missing: missingPrograms(config, hooks) });
     } catch (cause) {
       throw toAgentError(cause);
     }
@@ -241,6 +250,10 @@ export class BpfCapture implements CaptureSource {
     return this.#tls;
   }
 
+  missingPrograms(): readonly RefusedProbe[] {
+    return this.#missing;
+  }
+
   /** Detaches and frees. */
   close(): void {
     this.#tls?.close();
@@ -276,6 +289,31 @@ function chooseHooks(wanted: EbpfL7Config["hooks"]): "sock" | "syscalls" {
     "ebpf_l7: hooks: sock: this kernel has no tracepoint sock_send_length (Linux 6.3 has). " +
       "Set hooks: auto.",
   );
+}
+
+/** What a newer kernel or another set-up would have. */
+function missingPrograms(
+  config: EbpfL7Config,
+  hooks: "sock" | "syscalls",
+): readonly RefusedProbe[] {
+  if (hooks === "syscalls") {
+    if (config.hooks === "syscalls") return [];
+    const reason =
+      "This kernel has no such tracepoint (Linux 6.3 has). System calls are watched instead: what " +
+      "io_uring moves is not seen";
+    return [{ name: "sock_send_length, sock_recv_length", reason }];
+  }
+  const missing = URING_PROGRAMS.filter(([, tracepoint]) => !hasTracepoint(tracepoint)).map(
+    ([name, tracepoint]) => ({
+      name,
+      reason: `This kernel has no tracepoint ${tracepoint}: io_uring's calls have no payload`,
+    }),
+  );
+  const rules = [...portRules(config.protocols, PROTOCOLS).values()];
+  if (!rules.some((rule) => (rule & PORT_DATAGRAMS) !== 0)) return missing;
+  if (cgroupMount() !== undefined) return missing;
+  const reason = "No cgroup2 tree is mounted: datagrams do not say from whom they came";
+  return [...missing, { name: DATAGRAM_PROGRAMS.join(", "), reason }];
 }
 
 interface LoadOptions {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { OnRecord } from "libbpf-ts";
 import { type Observable, Subject, type Subscription } from "rxjs";
+import type { RefusedProbe } from "../../src/component/agent-view.ts";
 import type { Extension, Host, Receiver, ReceiverSettings } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch, Signal } from "../../src/model/batch.ts";
@@ -28,6 +29,7 @@ import { boundedService, perService } from "./parser-options.ts";
 import { ProtocolChoice } from "./protocol-choice.ts";
 import { RecordReader } from "./record-reader.ts";
 import { Recorder } from "./recorder.ts";
+import { Refusals } from "./refusals.ts";
 import { ShedControl } from "./shed-control.ts";
 
 const UPKEEP_INTERVAL_MS = 1000;
@@ -87,6 +89,10 @@ export class EbpfL7Receiver implements Receiver {
     });
   }
 
+  refusedProbes(): readonly RefusedProbe[] {
+    return this.#running?.refusedProbes() ?? [];
+  }
+
   async shutdown(_signal: AbortSignal): Promise<void> {
     this.#running?.stop();
     this.#running = undefined;
@@ -140,6 +146,8 @@ class Running {
   readonly #changes: Subscription;
   readonly #runtimes: RuntimeFollower | undefined;
   readonly #tls: TlsWatcher | undefined;
+  readonly #runtimesRefused: Refusals;
+  readonly #tlsRefused: Refusals;
   /** Processes that ended since the last collection of metrics. */
   readonly #deselected = new Set<SelectedProcess>();
   readonly #recorder: Recorder | undefined;
@@ -162,8 +170,10 @@ class Running {
       this.#metrics = new DurationMetrics({ version, clock: this.#clock, seriesMax: SERIES_MAX });
       this.#collector = setInterval(() => this.#collect(), config.metrics_interval);
     }
-    this.#runtimes = source.followRuntimes?.(config, settings.telemetry.logger);
-    this.#tls = source.watchTls?.(config, settings.telemetry.logger);
+    this.#runtimesRefused = new Refusals(settings.telemetry.logger, "Runtime");
+    this.#tlsRefused = new Refusals(settings.telemetry.logger, "TLS");
+    this.#runtimes = source.followRuntimes?.(config, this.#runtimesRefused);
+    this.#tls = source.watchTls?.(config, this.#tlsRefused);
     for (const one of selection.selected()) this.#follow(one);
     this.#changes = selection.changes.subscribe((change) => this.#onChange(change));
     const cursor = new DataCursor(source.memory);
@@ -217,6 +227,15 @@ class Running {
     this.#publish();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_INTERVAL_MS);
     this.#demand = settings.demand.subscribe((isDemanded) => this.#onDemand(isDemanded));
+  }
+
+  refusedProbes(): readonly RefusedProbe[] {
+    const { source } = this.#options;
+    return [
+      ...(source.missingPrograms?.() ?? []),
+      ...this.#tlsRefused.list(),
+      ...this.#runtimesRefused.list(),
+    ];
   }
 
   stop(): void {
@@ -282,6 +301,8 @@ class Running {
     else {
       this.#runtimes?.forget(changed);
       this.#tls?.forget(changed);
+      this.#runtimesRefused.forget(changed.pid);
+      this.#tlsRefused.forget(changed.pid);
     }
     if (this.#metrics === undefined) return;
     if (kind === "deselected") this.#deselected.add(changed);

@@ -21,6 +21,13 @@ export interface PipelineFacts {
   readonly exporters: readonly string[];
 }
 
+/** A program that is not attached, or a process that is not followed, though it was wanted. */
+export interface RefusedProbe {
+  readonly name: string;
+  /** For people. */
+  readonly reason: string;
+}
+
 /** What a component may know of the agent as a whole. */
 export interface AgentView {
   readonly pipelines: readonly PipelineFacts[];
@@ -28,6 +35,8 @@ export interface AgentView {
   readonly extensions: readonly string[];
   /** The type of an extension by its id, to find one by what it is. */
   extensionType(id: string): string | undefined;
+  /** Of all components, now. */
+  refusedProbes(): readonly RefusedProbe[];
   /** Own metrics now. */
   metrics(): Promise<readonly MetricSample[]>;
 }

@@ -2,7 +2,7 @@
 import type { Observable } from "rxjs";
 import type { z } from "zod";
 import type { Batch, Signal } from "../model/batch.ts";
-import type { AgentView } from "./agent-view.ts";
+import type { AgentView, RefusedProbe } from "./agent-view.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** What components may ask of the running agent. */
@@ -31,6 +31,8 @@ export interface Settings {
 export interface Component {
   start(host: Host): Promise<void>;
   shutdown(signal: AbortSignal): Promise<void>;
+  /** What it wanted to attach or follow and could not, now. */
+  refusedProbes?(): readonly RefusedProbe[];
 }
 
 /** One instance an id, shared by all pipelines and signals that name it. */

@@ -192,6 +192,13 @@ export class Service {
         return config().service.extensions;
       },
       extensionType: (id) => config().extensions.get(id)?.factory.type,
+      refusedProbes: () => {
+        const { extensions, islands } = this.#parts;
+        const components = islands.flatMap(({ topology }) => topology.components);
+        return [...extensions.map(({ component }) => component), ...components].flatMap(
+          (component) => component.refusedProbes?.() ?? [],
+        );
+      },
       metrics: async () => (await this.#inputs.ownMetrics?.()) ?? [],
     };
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Subscription } from "rxjs";
-import type { Host } from "../component/component.ts";
+import type { Component, Host } from "../component/component.ts";
 import type { Logger } from "../component/telemetry.ts";
 import { type BuildInputs, type Built, buildGraph } from "./build.ts";
 import { doneInTime, startOne, stopAll } from "./lifecycle.ts";
@@ -28,6 +28,11 @@ export class Topology {
       onFinished: () => !this.#isStopping && inputs.onFinished?.(),
     });
     this.#logger = inputs.logger;
+  }
+
+  get components(): readonly Component[] {
+    const { exporters, processors, receivers } = this.#built;
+    return [...receivers, ...processors, ...exporters].map(({ component }) => component);
   }
 
   /** Rejects with the first component that cannot start; the caller then calls `shutdown`. */
