@@ -55,7 +55,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ottl: ["model", "component", "config", "pdata", "attributes"],
   config: ["model", "component"],
   kubernetes: ["model", "component", "pdata"],
-  telemetry: ["model", "component", "config", "pdata"],
+  telemetry: ["model", "component", "config", "pdata", "transport"],
   pipeline: ["model", "component", "config", "pdata"],
   transport: ["model", "component", "config", "pdata", "pipeline"],
   cli: ["model", "component", "config", "pipeline", "telemetry"],

@@ -31,12 +31,26 @@ export interface Histogram {
   record(value: number): void;
 }
 
+/** A piece of the agent's own work that has begun. */
+export interface OwnSpan {
+  /** Once; `error` says what went wrong. */
+  end(attributes: Fields, error?: string): void;
+}
+
+/** Makes spans of the agent's own work. */
+export interface Tracer {
+  /** Undefined when this one is not sampled. */
+  start(name: string, attributes: Fields): OwnSpan | undefined;
+}
+
 /**
  * The agent's own metrics and log, under the Collector's names (`otelcol_…`). The labels of
  * the component are given by the component itself (`receiver`, `exporter`, `processor`).
  */
 export interface Telemetry {
   readonly logger: Logger;
+  /** Own traces; absent when they are off. Once a batch, not once an item. */
+  readonly tracer?: Tracer | undefined;
   /** The same name and labels give the same counter. */
   counter(name: string, options: MetricOptions, labels?: Labels): Counter;
   /** `read` is called when the metrics are collected. Returns a function that removes the gauge. */

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `service::telemetry`, with the Collector's keys and defaults. */
 import { z } from "zod";
+import {
+  type OwnProcessor,
+  type OwnSampler,
+  ownProcessorSchema,
+  ownSamplerSchema,
+  type PeriodicReader,
+  periodicSchema,
+} from "./telemetry-otlp.ts";
 import { duration } from "./types.ts";
 
 export type MetricsLevel = "none" | "basic" | "normal" | "detailed";
@@ -20,6 +28,7 @@ export interface LogsConfig {
   readonly output_paths: readonly string[];
   readonly initial_fields: Readonly<Record<string, string | number | boolean>>;
   readonly sampling: LogSampling;
+  readonly processors: readonly OwnProcessor[];
 }
 
 /** One pull reader: our metrics as Prometheus text. */
@@ -28,11 +37,23 @@ export interface PrometheusReader {
   readonly port: number;
 }
 
+/** Exactly one of both. */
+export interface MetricReader {
+  readonly prometheus?: PrometheusReader | undefined;
+  readonly periodic?: PeriodicReader | undefined;
+}
+
 export interface TelemetryConfig {
   readonly logs: LogsConfig;
   readonly metrics: {
     readonly level: MetricsLevel;
-    readonly readers: readonly PrometheusReader[];
+    readonly readers: readonly MetricReader[];
+  };
+  readonly traces: {
+    readonly level: MetricsLevel;
+    /** None: own traces are off. */
+    readonly processors: readonly OwnProcessor[];
+    readonly sampler: OwnSampler;
   };
   /** Null removes a default attribute. */
   readonly resource: Readonly<Record<string, string | null>>;
@@ -72,6 +93,10 @@ const logs = z.strictObject({
     .default({})
     .describe("Fields that every line gets."),
   sampling: sampling.prefault({}),
+  processors: z
+    .array(ownProcessorSchema(1_000))
+    .default([])
+    .describe("Where lines go besides output_paths."),
 });
 
 const prometheus = z.strictObject({
@@ -86,30 +111,33 @@ const prometheus = z.strictObject({
 const reader = z
   .strictObject({
     pull: z.strictObject({ exporter: z.strictObject({ prometheus }) }).optional(),
-    periodic: z
-      .never({ error: "is not supported yet: scrape the prometheus reader instead" })
-      .optional(),
+    periodic: periodicSchema.optional(),
   })
-  .transform((config, context): PrometheusReader => {
-    if (config.pull === undefined) {
+  .transform(({ pull, periodic }, context): MetricReader => {
+    if ((pull === undefined) === (periodic === undefined)) {
       context.addIssue({
         code: "custom",
-        message: "must have a pull reader: pull: {exporter: {prometheus: {host, port}}}",
+        message:
+          "must be one of pull: {exporter: {prometheus: {host, port}}} and " +
+          "periodic: {exporter: {otlp: {protocol, endpoint}}}",
       });
       return z.NEVER;
     }
-    const { host, port } = config.pull.exporter.prometheus;
-    return { host, port };
+    const prometheus = pull?.exporter.prometheus;
+    if (prometheus === undefined) return { periodic };
+    return { prometheus: { host: prometheus.host, port: prometheus.port } };
   });
+
+const level = z
+  .preprocess(
+    (value) => (typeof value === "string" ? value.toLowerCase() : value),
+    z.enum(["none", "basic", "normal", "detailed"]),
+  )
+  .default("normal");
 
 const metrics = z
   .strictObject({
-    level: z
-      .preprocess(
-        (value) => (typeof value === "string" ? value.toLowerCase() : value),
-        z.enum(["none", "basic", "normal", "detailed"]),
-      )
-      .default("normal"),
+    level: level.describe("none switches our own metrics off."),
     readers: z.array(reader).prefault([{ pull: { exporter: { prometheus: {} } } }]),
   })
   .refine((config) => config.level === "none" || config.readers.length > 0, {
@@ -118,12 +146,16 @@ const metrics = z
   });
 
 const traces = z.strictObject({
-  level: z.enum(["none", "basic", "normal", "detailed"]).default("normal"),
-  propagators: z.array(z.string()).default([]),
+  level: level.describe("none switches own traces off."),
+  propagators: z
+    .array(z.enum(["tracecontext", "b3"]))
+    .default([])
+    .describe("Accepted: own traces neither begin elsewhere nor go on there."),
   processors: z
-    .array(z.never({ error: "is not supported yet: the agent does not trace itself" }))
-    .default([]),
-  sampler: z.unknown().optional(),
+    .array(ownProcessorSchema(5_000))
+    .default([])
+    .describe("Where own traces go; without one they are off."),
+  sampler: ownSamplerSchema.prefault({ always_on: {} }),
 });
 
 /** `{key: value}`, or the newer `{attributes: [{name, value}]}`. */

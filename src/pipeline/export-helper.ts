@@ -211,6 +211,8 @@ class QueuedExporter implements Exporter {
   }
 
   async #deliver(batch: Batch): Promise<Sent> {
+    const { id, signal, telemetry } = this.#settings;
+    const span = telemetry.tracer?.start(`exporter/${id}/${signal}`, { exporter: id });
     try {
       await withRetry(
         this.#config.retryOnFailure,
@@ -226,11 +228,13 @@ class QueuedExporter implements Exporter {
           ),
       );
     } catch (error) {
+      span?.end({ "items.sent": 0, "items.failed": batch.items }, messageOf(error));
       const isCutShort = this.#stopRetries.signal.aborted && isRetryable(error);
       if (isCutShort && this.#journal !== undefined) return "kept";
       this.#lose(batch, error);
       return "ended";
     }
+    span?.end({ "items.sent": batch.items, "items.failed": 0 });
     this.#counts.sent.add(batch.items);
     batch.receipt?.settle({ kind: "accepted" });
     return "ended";

@@ -4,6 +4,7 @@ import { AgentError } from "../component/errors.ts";
 import type { Fields, Logger, LogLevel } from "../component/telemetry.ts";
 import { LogSampler, type SamplingOptions } from "./log-sampler.ts";
 
+const NOWHERE: LogForward = () => undefined;
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 export interface LogOptions {
@@ -17,12 +18,16 @@ export interface LogOptions {
   readonly resource: Readonly<Record<string, string>>;
 }
 
+/** Takes lines besides the files. */
+export type LogForward = (level: LogLevel, nowMs: number, message: string, fields: Fields) => void;
+
 /** Where log lines go. Writes are synchronous: a line is never lost and never waits in memory. */
 export class Log {
   readonly #options: LogOptions;
   readonly #sampler: LogSampler;
   readonly #descriptors: number[];
   readonly #owned: number[] = [];
+  #forward: LogForward | undefined;
   #closed = false;
 
   /** Throws `AgentError` when a file cannot be opened. */
@@ -32,6 +37,11 @@ export class Log {
     this.#descriptors = options.outputPaths.map((path) => this.#open(path));
   }
 
+  /** Lines that are written also go to `forward`, but for those of a `localLogger`. */
+  forward(forward: LogForward): void {
+    this.#forward = forward;
+  }
+
   /** A logger that adds `fields` to each line. */
   logger(fields: Fields): Logger {
     const at = (level: LogLevel) => (message: string, more?: Fields) =>
@@ -39,11 +49,24 @@ export class Log {
     return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
   }
 
-  write(level: LogLevel, message: string, fields: Fields): void {
+  /** A logger whose lines are not forwarded. */
+  localLogger(): Logger {
+    const at = (level: LogLevel) => (message: string, fields?: Fields) =>
+      this.write(level, message, fields ?? {}, NOWHERE);
+    return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  }
+
+  write(
+    level: LogLevel,
+    message: string,
+    fields: Fields,
+    forward: LogForward | undefined = this.#forward,
+  ): void {
     if (this.#closed || RANK[level] < RANK[this.#options.level]) return;
     const nowMs = Date.now();
     if (!this.#sampler.passes(level, message, nowMs)) return;
     const all = { ...this.#options.initialFields, ...fields };
+    forward?.(level, nowMs, message, all);
     const line =
       this.#options.encoding === "json"
         ? jsonLine({ level, nowMs, message, resource: this.#options.resource, fields: all })

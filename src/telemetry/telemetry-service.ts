@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MetricSample } from "../component/agent-view.ts";
-import type { Fields, Logger, Telemetry } from "../component/telemetry.ts";
+import type { Fields, Logger, Telemetry, Tracer } from "../component/telemetry.ts";
 import type { TelemetryConfig } from "../config/telemetry-config.ts";
 import { Log } from "./log.ts";
 import { samplesOf } from "./metric-samples.ts";
 import { Metrics } from "./metrics.ts";
+import { OwnExport } from "./own-export.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 import { PrometheusServer } from "./prometheus-server.ts";
 
@@ -19,6 +20,7 @@ export class TelemetryService {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #servers: readonly PrometheusServer[];
+  readonly #export: OwnExport;
 
   /** Throws `AgentError` when a log file cannot be opened. */
   constructor(inputs: TelemetryInputs) {
@@ -41,7 +43,19 @@ export class TelemetryService {
     this.#metrics = new Metrics(resource);
     registerProcessMetrics(this.#metrics, Date.now() - process.uptime() * 1000);
     const readers = config.metrics.level === "none" ? [] : config.metrics.readers;
-    this.#servers = readers.map((reader) => new PrometheusServer(this.#metrics, reader));
+    this.#servers = readers.flatMap(({ prometheus }) =>
+      prometheus === undefined ? [] : [new PrometheusServer(this.#metrics, prometheus)],
+    );
+    const { version } = inputs;
+    this.#export = new OwnExport({
+      config,
+      resource: { attributes: resource, version },
+      metrics: this.#metrics,
+      logger: this.#log.localLogger(),
+    });
+    if (this.#export.takesLogs) {
+      this.#log.forward((...line) => this.#export.log(...line));
+    }
   }
 
   get logger(): Logger {
@@ -55,7 +69,7 @@ export class TelemetryService {
 
   /** What a component gets; `fields` name it in its log lines. */
   forComponent(fields: Fields): Telemetry {
-    return telemetryOver(this.#metrics, this.#log.logger(fields));
+    return telemetryOver(this.#metrics, this.#log.logger(fields), this.#export.tracer);
   }
 
   /** Every own metric now. */
@@ -65,19 +79,22 @@ export class TelemetryService {
 
   async start(): Promise<void> {
     for (const server of this.#servers) await server.start();
+    this.#export.start();
   }
 
   async shutdown(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.shutdown()));
+    await this.#export.shutdown();
     await this.#metrics.shutdown();
     this.#log.close();
   }
 }
 
-/** The component contract over metrics and a logger. */
-export function telemetryOver(metrics: Metrics, logger: Logger): Telemetry {
+/** The component contract over metrics, a logger and, when own traces are on, a tracer. */
+export function telemetryOver(metrics: Metrics, logger: Logger, tracer?: Tracer): Telemetry {
   return {
     logger,
+    tracer,
     counter: (name, options, labels) => metrics.counter(name, options, labels),
     gauge: (name, options, read, labels = {}) =>
       metrics.observe("gauge", name, options, { labels, read }),

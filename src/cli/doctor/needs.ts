@@ -64,7 +64,9 @@ export function needsOf(config: AgentConfig): Needs {
     listens: [
       ...receivers.flatMap((each) => listensOf(`receivers::${each.id}`, each.config)),
       ...helpers.flatMap((each) => listensOf(`extensions::${each.id}`, each.config)),
-      ...readers.map(({ host, port }) => ({ owner: "service::telemetry::metrics", host, port })),
+      ...readers.flatMap(({ prometheus }) =>
+        prometheus === undefined ? [] : { owner: "service::telemetry::metrics", ...prometheus },
+      ),
     ],
     connects: exporters.flatMap((each) => connectsOf(`exporters::${each.id}`, each.config)),
   };
