@@ -86,6 +86,8 @@ export interface NativeObject extends NativeHandle {
   setAutocreate(map: string, autocreate: boolean): void;
   reuse(map: string, other: NativeMap): void;
   load(): void;
+  beginLoad(): Promise<{ readonly errno: number; readonly log: string }>;
+  endLoad(isLoaded: boolean): void;
   attach(program: string): NativeLink;
   attachTaskIterator(program: string, pid: number, tid: number): NativeLink;
   attachTracepoint(program: string, category: string, name: string, cookie: bigint): NativeLink;

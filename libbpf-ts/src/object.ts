@@ -39,8 +39,7 @@ const FAILED_PROGRAM = /prog '([^']+)': (?:BPF program load failed|failed to)/;
 const FAILED_MAP = /map '([^']+)': failed to create/;
 const VERIFIER_LOG = /-- BEGIN PROG LOAD LOG --\n([\s\S]*?)-- END PROG LOAD LOG --/;
 
-function loadError(cause: unknown): BpfError {
-  const log = native.takeLog();
+function loadError(cause: unknown, log: string): BpfError {
   const program = FAILED_PROGRAM.exec(log)?.[1];
   const map = FAILED_MAP.exec(log)?.[1];
   const operation =
@@ -132,6 +131,32 @@ export class BpfObject {
    *   lacks something, `LOAD` for any other refusal, `CLOSED` on a second call.
    */
   load(): LoadedObject {
+    this.#useUp();
+    try {
+      this.#native.load();
+    } catch (cause) {
+      const error = loadError(cause, native.takeLog());
+      this.#native.close();
+      throw error;
+    }
+    return this.#loaded();
+  }
+
+  /**
+   * The same on another thread: the verifier takes hundreds of milliseconds for a large program.
+   *
+   * @throws BpfError as `load` does, by the promise.
+   */
+  async loadAsync(): Promise<LoadedObject> {
+    this.#useUp();
+    const { errno, log } = await this.#native.beginLoad();
+    this.#native.endLoad(errno === 0);
+    if (errno === 0) return this.#loaded();
+    this.#native.close();
+    throw loadError(Object.assign(new Error("load"), { code: String(errno) }), log);
+  }
+
+  #useUp(): void {
     if (!this.#isOpen) {
       throw new BpfError({
         code: "CLOSED",
@@ -139,13 +164,9 @@ export class BpfObject {
       });
     }
     this.#isOpen = false;
-    try {
-      this.#native.load();
-    } catch (cause) {
-      const error = loadError(cause);
-      this.#native.close();
-      throw error;
-    }
+  }
+
+  #loaded(): LoadedObject {
     const { types } = this;
     return new LoadedObject(this.#native, {
       variables: this.#variables,

@@ -148,6 +148,33 @@ kernelTest("programs that are switched off are neither loaded nor attachable", (
   assert.throws(() => loaded.attach("harmles"), hasCode("UNKNOWN_NAME", /"harmless"/));
 });
 
+kernelTest(
+  "a load on another thread gives a loaded object, which nobody else uses meanwhile",
+  async () => {
+    const object = openRingObject();
+    const loading = object.loadAsync();
+    assert.throws(() => object.load(), hasCode("CLOSED"));
+    object.close();
+    using loaded = await loading;
+    loaded.attach("on_call");
+    using bss = loaded.mapGlobal(".bss");
+    provoke(4);
+    assert.equal(bss.get("calls"), 4n);
+  },
+);
+
+kernelTest("a load on another thread that the verifier refuses names the program", async () => {
+  const object = openObject(objectPath("refused"));
+  object.program("no_such_hook").setAutoload(false);
+  object.program("reads_wild_memory").setAutoload(true);
+  await assert.rejects(object.loadAsync(), (error) => {
+    assert.ok(error instanceof BpfError);
+    assert.deepEqual([error.code, error.program], ["VERIFIER", "reads_wild_memory"]);
+    assert.match(error.log, /reads_wild_memory/);
+    return true;
+  });
+});
+
 kernelTest("variables set before load are what the program sees", () => {
   using loaded = loadRing({ records_per_call: 3 });
   loaded.attach("on_call");
@@ -215,7 +242,6 @@ test("an object that was closed cannot be changed or loaded", () => {
   object.close();
   object.close();
   assert.throws(() => object.rodata.set({ target_pid: 1 }), hasCode("CLOSED"));
-  assert.throws(() => object.program("on_call").setAutoload(false), hasCode("CLOSED"));
   assert.throws(() => object.map("events").setMaxEntries(4096), hasCode("CLOSED"));
   assert.throws(() => object.load(), hasCode("CLOSED"));
 });

@@ -2,7 +2,8 @@
 //! A BPF object file: opened, configured, loaded, attached from.
 
 use libbpf_sys as bpf;
-use napi::bindgen_prelude::Uint8ArraySlice;
+use napi::bindgen_prelude::{AsyncTask, Uint8ArraySlice};
+use napi::{Env, Task};
 use napi_derive::napi;
 
 use crate::error::{
@@ -67,7 +68,55 @@ pub struct ProgramInfo {
 #[napi]
 pub struct NativeObject {
     object: *mut bpf::bpf_object,
+    /// The same while another thread loads it: until then nobody may use or free it.
+    loading: *mut bpf::bpf_object,
     loaded: bool,
+}
+
+/// What became of a load on another thread.
+#[napi(object)]
+pub struct LoadResult {
+    /// 0 when it was loaded.
+    pub errno: i32,
+    /// What libbpf printed.
+    pub log: String,
+}
+
+pub struct Load {
+    object: *mut bpf::bpf_object,
+}
+
+// SAFETY: NativeObject gives the pointer up until the load has ended.
+unsafe impl Send for Load {}
+
+impl Task for Load {
+    type Output = LoadResult;
+    type JsValue = LoadResult;
+
+    fn compute(&mut self) -> napi::Result<LoadResult> {
+        Ok(match load(self.object) {
+            Ok(_) => LoadResult {
+                errno: 0,
+                log: log::take_log(),
+            },
+            Err(error) => LoadResult {
+                errno: error.status.parse().unwrap_or(libc::EIO),
+                log: log::take_log(),
+            },
+        })
+    }
+
+    fn resolve(&mut self, _env: Env, output: LoadResult) -> napi::Result<LoadResult> {
+        Ok(output)
+    }
+}
+
+fn load(object: *mut bpf::bpf_object) -> Result<()> {
+    log::start();
+    let blocked = BlockedSignals::new();
+    let result = unsafe { bpf::bpf_object__load(object) };
+    drop(blocked);
+    check(result, "load").map(|_| ())
 }
 
 impl Drop for NativeObject {
@@ -183,6 +232,7 @@ impl NativeObject {
         check_pointer(object, "open")?;
         Ok(NativeObject {
             object,
+            loading: std::ptr::null_mut(),
             loaded: false,
         })
     }
@@ -401,14 +451,25 @@ impl NativeObject {
 
     #[napi(catch_unwind)]
     pub fn load(&mut self) -> Result<()> {
-        let object = self.pointer()?;
-        log::start();
-        let blocked = BlockedSignals::new();
-        let result = unsafe { bpf::bpf_object__load(object) };
-        drop(blocked);
-        check(result, "load")?;
+        load(self.pointer()?)?;
         self.loaded = true;
         Ok(())
+    }
+
+    /// The same on another thread. Until `end_load` the object is as if it were closed.
+    #[napi(catch_unwind)]
+    pub fn begin_load(&mut self) -> Result<AsyncTask<Load>> {
+        let object = self.pointer()?;
+        self.loading = object;
+        self.object = std::ptr::null_mut();
+        Ok(AsyncTask::new(Load { object }))
+    }
+
+    /// After the promise of `begin_load` was kept, and not before.
+    #[napi(catch_unwind)]
+    pub fn end_load(&mut self, loaded: bool) {
+        self.object = std::mem::replace(&mut self.loading, std::ptr::null_mut());
+        self.loaded = loaded;
     }
 
     /// Attaches by what the program's section says.
