@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   KEY_HEADER,
+  KEY_PEER_ABSENT,
   ROLE_CLIENT,
   ROLE_SERVER,
   STITCH_KEY,
@@ -99,6 +100,11 @@ export function idWord(bytes: Uint8Array, at: number, word: number): number {
 /** `ROLE_CLIENT` or `ROLE_SERVER` of the key at `at`. */
 export function roleOf(bytes: Uint8Array, at: number): number {
   return bytes[at + PREFIX.length + 1] ?? 0;
+}
+
+/** May the span at the other end come? By the key at `at`. */
+export function awaitsPeer(bytes: Uint8Array, at: number): boolean {
+  return ((bytes[at + PREFIX.length + 2] ?? 0) & KEY_PEER_ABSENT) === 0;
 }
 
 const TRACE_ID_AT = 40;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { Subject, type Subscription } from "rxjs";
 import type { Batch, Outcome } from "../../src/model/batch.ts";
-import { KEY_PEER_OBSERVED } from "../../src/model/stitch-key.ts";
+import { KEY_PEER_ABSENT, KEY_PEER_OBSERVED } from "../../src/model/stitch-key.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 import { createSpanStitch } from "./processor.ts";
@@ -49,6 +49,12 @@ describe("the stream", () => {
     input.complete();
     assert.deepEqual(ids().sort(), [2, 4]);
     assert.deepEqual(ended, ["complete"]);
+  });
+
+  test("sends a server span at once when its client is surely not watched", () => {
+    const { send, ids } = stream();
+    send([{ id: 2, role: "server", counterpart: 1, flags: KEY_PEER_ABSENT }]);
+    assert.deepEqual(ids(), [2]);
   });
 
   test("sends a call that waits for inference by itself", async () => {

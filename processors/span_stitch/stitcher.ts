@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { KEY_PEER_OBSERVED, ROLE_SERVER, TRIGGER_RESPONSE } from "../../src/model/stitch-key.ts";
+import {
+  KEY_PEER_ABSENT,
+  KEY_PEER_OBSERVED,
+  ROLE_SERVER,
+  TRIGGER_RESPONSE,
+} from "../../src/model/stitch-key.ts";
 import { Contexts } from "./contexts.ts";
 import type { Counts, ForcedReason } from "./counts.ts";
 import { LIST_NONE, LIST_OLD, LIST_REMEMBERED, LIST_SHORT, LIST_YOUNG } from "./deadlines.ts";
@@ -184,7 +189,7 @@ export class Stitcher {
     if (((nodes.flags[row] ?? 0) & HAS_CONTEXT) !== 0) {
       this.#contexts.publish(row, this.#settler.nowMs + this.#limits.rememberMs);
     }
-    if (!this.#judge.consider(key, "counterpart")) {
+    if (key.has(KEY_PEER_ABSENT) || !this.#judge.consider(key, "counterpart")) {
       this.#settler.top(row, "no_client");
       return;
     }

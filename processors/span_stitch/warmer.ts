@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { idWord } from "./key.ts";
+import { awaitsPeer, idWord } from "./key.ts";
 import type { Scanner } from "./scan.ts";
 import type { Tables } from "./settler.ts";
 
@@ -24,6 +24,7 @@ export class Warmer {
     for (let i = first; i < end; i++) {
       const keyAt = scanner.keyAt[i] ?? 0;
       sum ^= nodes.warm(idWord(bytes, keyAt, 0), idWord(bytes, keyAt, 1));
+      if (!awaitsPeer(bytes, keyAt)) continue;
       sum ^= nodes.warm(idWord(bytes, keyAt, 2), idWord(bytes, keyAt, 3));
     }
     this.warmed = sum;

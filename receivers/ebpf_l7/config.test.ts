@@ -8,7 +8,7 @@ test("nothing configured is a working configuration that records no secrets", ()
   assert.equal(config.url_query, false);
   assert.deepEqual(config.request_headers, []);
   assert.equal(config.ring_size, 8 * 1024 * 1024);
-  assert.equal(config.drain_interval, 20);
+  assert.equal(config.drain_interval, 50);
 });
 
 test("a ring must be a power of two", () => {

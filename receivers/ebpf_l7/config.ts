@@ -105,8 +105,8 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .default(256)
     .describe("Requests without a response on one connection, 1 to 10000."),
   drain_interval: duration({ minMs: 1, maxMs: 1000 })
-    .default(20)
-    .describe("How often the ring is read, 1ms to 1s; less often while nothing happens."),
+    .default(50)
+    .describe("How often the ring is read, 1ms to 1s; less while nothing comes, more as it fills."),
   max_connections: z
     .int()
     .min(16)

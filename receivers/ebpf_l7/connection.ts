@@ -80,6 +80,8 @@ export class Connection implements ExchangeEvents {
   /** Its records are the clear text of a TLS session. */
   isTls = false;
   lastNs = 0;
+  /** When the kernel announced it; 0: not known. */
+  sinceNs = 0;
   /** Ends of the streams as records told. */
   sentEnd = -1;
   receivedEnd = -1;

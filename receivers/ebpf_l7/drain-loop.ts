@@ -4,11 +4,16 @@
 const TURN_MAX_MS = 5;
 /** Records between two looks at the clock. */
 const RECORDS_PER_STEP = 256;
-/** While nothing comes, the pause doubles up to this. */
-const IDLE_PAUSE_MAX_MS = 40;
+/** While nothing comes, the pause doubles up to this many intervals. */
+const IDLE_INTERVALS_MAX = 2;
+/** So full after one pause, the ring gets a shorter one. */
+const FILL_MAX = 1 / 16;
+const FULLER_PAUSES = 4;
 
 export interface DrainLoopOptions {
   readonly intervalMs: number;
+  /** How full the ring is, 0 to 1. */
+  readonly fillRatio: () => number;
   /** Reads at most so many records; returns how many there were. */
   readonly drain: (recordsMax: number) => number;
   /** After each step and at the end of a turn: pass on what was made. */
@@ -24,6 +29,7 @@ export class DrainLoop {
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #pauseMs: number;
+  #isFilling = false;
   #isOpen = false;
 
   constructor(options: DrainLoopOptions) {
@@ -48,6 +54,7 @@ export class DrainLoop {
     let isMore = false;
     try {
       this.#options.onTurn();
+      this.#isFilling = this.#options.fillRatio() > FILL_MAX;
       const deadlineMs = performance.now() + TURN_MAX_MS;
       do {
         const read = this.#options.drain(RECORDS_PER_STEP);
@@ -68,8 +75,9 @@ export class DrainLoop {
       return;
     }
     const { intervalMs } = this.#options;
-    const longest = Math.max(intervalMs, IDLE_PAUSE_MAX_MS);
-    this.#pauseMs = records > 0 ? intervalMs : Math.min(longest, this.#pauseMs * 2);
+    if (this.#isFilling) this.#pauseMs = intervalMs / FULLER_PAUSES;
+    else if (records > 0) this.#pauseMs = intervalMs;
+    else this.#pauseMs = Math.min(intervalMs * IDLE_INTERVALS_MAX, this.#pauseMs * 2);
     this.#timer = setTimeout(this.#turn, this.#pauseMs);
   }
 }

@@ -61,6 +61,19 @@ test("a call has the request as its trigger that its thread read last", () => {
   assert.equal(call(bench, { socket: 2, tid: 1 }), TRIGGER_REQUEST);
 });
 
+test("the other end of a connection is known to be unwatched only after a while", () => {
+  const bench = new RingBench();
+  bench.connection(1, 1);
+  const exchange = (round: number): void => {
+    bench.data(1, RECEIVED, round * REQUEST.length, REQUEST);
+    bench.data(1, DATA_SEND, round * RESPONSE.length, RESPONSE);
+  };
+  exchange(0);
+  bench.pass(6e9);
+  exchange(1);
+  assert.deepEqual(bench.alone, [false, true]);
+});
+
 test("where threads share work, a call has a trigger only while one request is open", () => {
   const bench = new RingBench();
   arrive(bench, { socket: 1, tid: 1 });

@@ -11,6 +11,7 @@ import type { ProcessSelection } from "../../src/model/process.ts";
 import type { Exchange, LossReason } from "../../src/model/protocol.ts";
 import {
   KEY_AT_CONNECT,
+  KEY_PEER_ABSENT,
   KEY_PEER_OBSERVED,
   KEY_POOL_BUSY,
   KEY_SAME_CONNECTION,
@@ -89,6 +90,8 @@ interface Thread {
 
 /** Links kept for later exchanges. */
 const FREE_LINKS_MAX = 4096;
+/** Longer than records take to be read, whatever the load. */
+const ALONE_NS = 5e9;
 /** Threads and processes without open requests are forgotten beyond so many. */
 const THREADS_MAX = 8192;
 
@@ -198,6 +201,9 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     const { peer } = connection;
     if (link !== undefined && peer !== undefined && !peer.isShed) link.flags |= KEY_PEER_OBSERVED;
+    if (link !== undefined && peer === undefined && isAlone(connection, exchange)) {
+      link.flags |= KEY_PEER_ABSENT;
+    }
     if (link?.position !== undefined && this.#datagrams.isObserved(link.position)) {
       link.flags |= KEY_PEER_OBSERVED;
     }
@@ -361,6 +367,15 @@ export class ExchangeTracker implements ConnectionEvents {
 
 function processOf(pid: number): Process {
   return { pid, open: 0, requests: new OpenRequests(), sharesWork: false };
+}
+
+/**
+ * Is the other end not watched for sure? A connection's two ends are announced by their first
+ * calls, in any order; of one that was there for a while both would be known.
+ */
+function isAlone(connection: Connection, exchange: Exchange): boolean {
+  const { sinceNs, record } = connection;
+  return sinceNs > 0 && exchange.startNs - sinceNs > ALONE_NS && !record.isDatagram;
 }
 
 /** How much a client counts the positions of its requests too high. */

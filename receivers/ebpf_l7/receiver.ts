@@ -219,6 +219,7 @@ class Running {
     this.#onRecord = this.#listener();
     this.#loop = new DrainLoop({
       intervalMs: config.drain_interval,
+      fillRatio: () => source.pendingBytes() / source.ringBytes,
       drain: (recordsMax) => source.drain(this.#onRecord, recordsMax),
       flush: (isTurnOver) => this.#flush(isTurnOver),
       onTurn: () => this.#reader.startDrain(),

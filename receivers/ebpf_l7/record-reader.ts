@@ -5,6 +5,7 @@ import {
   WIRE_DATA,
   WIRE_DATAGRAM,
   WIRE_HEADER_KIND,
+  WIRE_HEADER_TIME_NS,
   WIRE_PROTOCOL_TLS,
 } from "../../bpf/generated/wire.ts";
 import { SENT } from "../../src/model/protocol.ts";
@@ -12,7 +13,13 @@ import type { Account } from "./account.ts";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import { DatagramFlows } from "./datagram-flows.ts";
-import { type DataCursor, decodeClose, decodeConnection, type RingMemory } from "./decode.ts";
+import {
+  type DataCursor,
+  decodeClose,
+  decodeConnection,
+  type RingMemory,
+  readU64,
+} from "./decode.ts";
 import type { ExchangeTracker } from "./exchange-tracker.ts";
 import type { ProtocolChoice } from "./protocol-choice.ts";
 
@@ -163,7 +170,9 @@ export class RecordReader {
     }
     account.connectionsOpened.add(1);
     if (record.protocol === WIRE_PROTOCOL_TLS) this.#options.choice.meetTls(record.pid);
-    table.add(new Connection(record, events));
+    const connection = new Connection(record, events);
+    connection.sinceNs = readU64(memory.u32, offset + WIRE_HEADER_TIME_NS);
+    table.add(connection);
   }
 
   #onClose(offset: number): void {

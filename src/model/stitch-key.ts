@@ -38,6 +38,8 @@ export const KEY_SAME_CONNECTION = 0x20;
  * once: the request may have waited for its connection, in a queue of the process.
  */
 export const KEY_POOL_BUSY = 0x40;
+/** This agent does not watch the other end, and has had time to notice: its span will not come. */
+export const KEY_PEER_ABSENT = 0x80;
 
 export const TRIGGER_NONE = 0;
 /** The thread last read (part of) an incoming request: a server span of the same process. */

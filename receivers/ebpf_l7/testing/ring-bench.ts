@@ -41,7 +41,7 @@ import {
   WIRE_PROTOCOL_UNDETERMINED,
 } from "../../../bpf/generated/wire.ts";
 import type { Exchange, Protocol } from "../../../src/model/protocol.ts";
-import { KEY_PEER_OBSERVED, TRIGGER_NONE } from "../../../src/model/stitch-key.ts";
+import { KEY_PEER_ABSENT, KEY_PEER_OBSERVED, TRIGGER_NONE } from "../../../src/model/stitch-key.ts";
 import { protocolByWire } from "../../../src/protocols/registry.ts";
 import { TEST_OPTIONS } from "../../../src/protocols/testing.ts";
 import { createMemoryTelemetry } from "../../../src/telemetry/memory-telemetry.ts";
@@ -82,6 +82,8 @@ export class RingBench {
   /** Of the finished exchanges: their names, whether the other end is watched, its address. */
   readonly names: string[] = [];
   readonly observed: boolean[] = [];
+  /** Whether the other end is surely not watched. */
+  readonly alone: boolean[] = [];
   readonly remotes: string[] = [];
   /** Socket, local start and protocol of what the kernel was told. */
   readonly verdicts: (readonly number[])[] = [];
@@ -118,6 +120,7 @@ export class RingBench {
           const position = facts?.position ?? exchange.requestPosition;
           this.names.push(`${clientStart} ${serverStart} ${position}`);
           this.observed.push(((facts?.flags ?? 0) & KEY_PEER_OBSERVED) !== 0);
+          this.alone.push(((facts?.flags ?? 0) & KEY_PEER_ABSENT) !== 0);
           this.remotes.push(remoteAddress);
           this.opens.push([facts?.openServerRequests ?? 0, facts?.openInProcess ?? 0]);
           this.triggers.push(facts?.triggerKind ?? TRIGGER_NONE);
@@ -162,6 +165,11 @@ export class RingBench {
       },
       serviceOf: () => "s",
     });
+  }
+
+  /** What is written from here on is so much later. */
+  pass(ns: number): void {
+    this.#timeNs += ns;
   }
 
   connection(socket: number, localStart = 100, protocol: number = WIRE_PROTOCOL_HTTP1): void {
