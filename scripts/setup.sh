@@ -153,8 +153,8 @@ PATH=$PWD/node_modules/.bin:$PATH
 node extensions/ui/page/build.ts --check ||
 	step "Building the page" node extensions/ui/page/build.ts
 
-# Opt-in, so it is built where its tools are there anyway, and by hand elsewhere.
-if has javac && has mvn; then
+# Opt-in: who wants it builds it with that script.
+if [ "$purpose" != demo ]; then
 	bash java-agent/build.sh --check >/dev/null 2>&1 ||
 		step "Building the agent for JVMs" bash java-agent/build.sh
 fi
@@ -166,6 +166,10 @@ if [ "$purpose" = test ]; then
 		step "Getting Cassandra for the tests (66 MB, then cached)" bash test/cassandra/build.sh
 	bash test/mongodb/build.sh --check >/dev/null 2>&1 ||
 		step "Getting a MongoDB server for the tests (5 MB, then cached)" bash test/mongodb/build.sh
+	for name in dubbo sofarpc rocketmq; do
+		bash test/java/build.sh $name --check >/dev/null 2>&1 ||
+			step "Getting $name for the tests (10 to 30 MB, then cached)" bash test/java/build.sh $name
+	done
 	bash test/jaeger/build.sh --check >/dev/null 2>&1 ||
 		step "Building Jaeger for the tests (about five CPU minutes, then cached)" bash test/jaeger/build.sh
 	bash test/kubernetes/build.sh --check >/dev/null 2>&1 ||

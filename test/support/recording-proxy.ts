@@ -20,14 +20,18 @@ export interface RecordingProxy {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** `targetPort`: the real server's, on 127.0.0.1. `port`: where to listen, by default a free one. */
-export async function startRecordingProxy(targetPort: number, port = 0): Promise<RecordingProxy> {
+/** `targetPort`: the real server's on `host`. `port`: where to listen, by default a free one. */
+export async function startRecordingProxy(
+  targetPort: number,
+  port = 0,
+  host = "127.0.0.1",
+): Promise<RecordingProxy> {
   const connections: { readonly parts: RecordedPart[] }[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const parts: RecordedPart[] = [];
     connections.push({ parts });
-    const upstream = connect(targetPort, "127.0.0.1");
+    const upstream = connect(targetPort, host);
     for (const socket of [client, upstream]) {
       const other = socket === client ? upstream : client;
       const from = socket === client ? "client" : "server";
@@ -47,7 +51,7 @@ export async function startRecordingProxy(targetPort: number, port = 0): Promise
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
+    server.listen(port, host, resolve);
   });
   const address = server.address();
   return {
