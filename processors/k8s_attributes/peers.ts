@@ -8,7 +8,7 @@ import { encodeAnyValue } from "../../src/attributes/any-value.ts";
 import { AttributeList } from "../../src/attributes/attribute-list.ts";
 import type { Visitor } from "../../src/attributes/rewriter.ts";
 import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
-import { FieldReader, WIRE_BYTES } from "../../src/pdata/wire.ts";
+import { FieldReader, readFixed32, WIRE_BYTES, WIRE_FIXED64 } from "../../src/pdata/wire.ts";
 import type { Cluster } from "./cluster.ts";
 import type { K8sAttributesConfig } from "./config.ts";
 import { Extraction, type Found } from "./extraction.ts";
@@ -20,12 +20,16 @@ const STRING_VALUE = 1;
 const ADDRESS = Buffer.from(ATTR_NETWORK_PEER_ADDRESS);
 const NAME = Buffer.from(ATTR_SERVICE_PEER_NAME);
 const ADDRESSES_MAX = 8_192;
+const START_TIME = 7;
+const NS_PER_MS = 1e6;
 
 /** What the other end's own resource would have as `k8s.…`. */
 const PREFIX = "peer.";
 
 interface Peer {
   readonly address: Uint8Array;
+  /** Several pods had it: it depends on the time. */
+  readonly isShared: boolean;
   /** Key and AnyValue; none: nobody has this address. */
   readonly attributes: readonly (readonly [Uint8Array, Uint8Array])[];
 }
@@ -59,7 +63,7 @@ export class PeerVisitor implements Visitor {
 
   visit(bytes: Uint8Array, start: number, stop: number): boolean {
     if (!this.#findAddress(bytes, start, stop)) return false;
-    const { attributes } = this.#peer(bytes);
+    const { attributes } = this.#peer(bytes, start, stop);
     if (attributes.length === 0) return false;
     const list = this.#list;
     list.read(bytes, start, stop, SPAN_ATTRIBUTES);
@@ -97,7 +101,7 @@ export class PeerVisitor implements Visitor {
     return false;
   }
 
-  #peer(bytes: Uint8Array): Peer {
+  #peer(bytes: Uint8Array, spanStart: number, spanStop: number): Peer {
     const [start, stop] = [this.#addressStart, this.#addressStop];
     if (this.#generation !== this.#cluster.generation || this.#peers.size > ADDRESSES_MAX) {
       this.#peers.clear();
@@ -106,23 +110,36 @@ export class PeerVisitor implements Visitor {
     let hash = 0x811c9dc5;
     for (let at = start; at < stop; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
     const known = this.#peers.get(hash);
-    if (known !== undefined && Buffer.compare(known.address, bytes.subarray(start, stop)) === 0) {
-      return known;
-    }
+    const isKnown =
+      known !== undefined && Buffer.compare(known.address, bytes.subarray(start, stop)) === 0;
+    if (isKnown && !known.isShared) return known;
     const address = bytes.slice(start, stop);
-    const found = this.#describe(Buffer.from(address).toString("latin1"));
-    const attributes = [...found].map(
+    const ip = Buffer.from(address)
+      .toString("latin1")
+      .replace(/^::ffff:/, "");
+    const isShared = this.#cluster.pods.isShared(ip);
+    const atMs = isShared ? this.#startMs(bytes, spanStart, spanStop) : undefined;
+    const attributes = [...this.#describe(ip, atMs)].map(
       ([name, value]) => [Buffer.from(name), encodeAnyValue(value)] as const,
     );
-    const peer = { address, attributes };
+    const peer = { address, isShared, attributes };
     this.#peers.set(hash, peer);
     return peer;
   }
 
-  #describe(address: string): Found {
+  #startMs(bytes: Uint8Array, start: number, stop: number): number | undefined {
+    const fields = this.#fields.reset(bytes, start, stop);
+    while (fields.next()) {
+      if (fields.field !== START_TIME || fields.wireType !== WIRE_FIXED64) continue;
+      const high = readFixed32(bytes, fields.start + 4);
+      return (high * 2 ** 32 + readFixed32(bytes, fields.start)) / NS_PER_MS;
+    }
+    return undefined;
+  }
+
+  #describe(ip: string, atMs: number | undefined): Found {
     const found: Found = new Map();
-    const ip = address.replace(/^::ffff:/, "");
-    const pod = this.#cluster.pods.byIp(ip);
+    const pod = this.#cluster.pods.byIp(ip, atMs);
     if (pod !== undefined) {
       found.set(ATTR_SERVICE_PEER_NAME, this.#extraction.serviceName(pod));
       found.set(ATTR_SERVICE_PEER_NAMESPACE, pod.namespace);

@@ -5,6 +5,7 @@ import type { AssociationName, AssociationRule } from "./config.ts";
 /** A value that all of a rule's sources together have. */
 const SEPARATOR = "\u0000";
 const DELETED_PODS_MAX = 100_000;
+const MS_PER_S = 1000;
 
 /** Looked up beside the rules of the configuration: the remote ends of connections. */
 const BY_IP: AssociationRule = { sources: [{ from: "connection" }] };
@@ -20,6 +21,7 @@ export class PodDirectory {
   readonly #deletedMs = new Map<Pod, number>();
   readonly #graceMs: number;
   readonly #nowMs: () => number;
+  readonly #epochMs: number;
   /** Changes when a pod does: what was made of a look-up before may be wrong. */
   generation = 0;
 
@@ -27,11 +29,14 @@ export class PodDirectory {
     readonly rules: readonly AssociationRule[];
     readonly graceMs: number;
     readonly nowMs: () => number;
+    /** When `nowMs` was 0, ms of the epoch. */
+    readonly epochMs?: number;
   }) {
     this.#rules = [...options.rules, BY_IP];
     this.#indexes = this.#rules.map(() => new Map<string, Pod[]>());
     this.#graceMs = options.graceMs;
     this.#nowMs = options.nowMs;
+    this.#epochMs = options.epochMs ?? performance.timeOrigin;
   }
 
   change(next: Pod | undefined, previous: Pod | undefined): void {
@@ -63,8 +68,26 @@ export class PodDirectory {
     return pods === undefined ? undefined : this.#best(pods);
   }
 
-  byIp(ip: string): Pod | undefined {
-    return this.find(this.#rules.length - 1, [ip]);
+  /** Several pods have had the address within the grace period: only a time tells them apart. */
+  isShared(ip: string): boolean {
+    return (this.#indexes.at(-1)?.get(ip)?.length ?? 0) > 1;
+  }
+
+  /** Who has the address; at `atMs` of the epoch where that is given, if anybody had it then. */
+  byIp(ip: string, atMs?: number): Pod | undefined {
+    const pods = this.#indexes.at(-1)?.get(ip);
+    if (pods === undefined) return undefined;
+    if (atMs === undefined || pods.length < 2) return this.#best(pods);
+    const then = pods.filter((pod) => this.#livedAt(pod, atMs));
+    return this.#best(then.length > 0 ? then : pods);
+  }
+
+  /** The API's times are whole seconds. */
+  #livedAt(pod: Pod, atMs: number): boolean {
+    const startMs = Date.parse(pod.startTime);
+    if (!Number.isNaN(startMs) && startMs > atMs + MS_PER_S) return false;
+    const deletedMs = this.#deletedMs.get(pod);
+    return deletedMs === undefined || deletedMs + this.#epochMs >= atMs;
   }
 
   #best(pods: readonly Pod[]): Pod | undefined {

@@ -6,6 +6,16 @@ import { duration } from "../../src/config/types.ts";
 export interface NatRewriteConfig {
   readonly conntrack: ConntrackConfig;
   readonly pairs: PairsConfig;
+  readonly kubernetes: KubernetesConfig;
+}
+
+export interface KubernetesConfig {
+  readonly enabled: boolean;
+  readonly auth_type: "serviceAccount" | "kubeConfig";
+  readonly context: string;
+  readonly namespaces: readonly string[];
+  readonly node_ports: boolean;
+  readonly remember: number;
 }
 
 export interface ConntrackConfig {
@@ -76,9 +86,32 @@ const pairsSchema = z.strictObject({
     .describe("Bytes of waiting spans at most, MiB; beyond, the oldest go on."),
 });
 
+const kubernetesSchema = z.strictObject({
+  enabled: z.boolean().default(false).describe("Whether Services and EndpointSlices are read."),
+  auth_type: z
+    .enum(["serviceAccount", "kubeConfig"])
+    .default("serviceAccount")
+    .describe("In a pod, or outside with a kubeconfig (`KUBECONFIG`, else `~/.kube/config`)."),
+  context: z.string().default("").describe("Of the kubeconfig; empty: its current one."),
+  namespaces: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("Only their Services; none: all. A Role in each is then enough."),
+  node_ports: z
+    .boolean()
+    .default(true)
+    .describe("Also NodePorts: nodes are read for their addresses."),
+  remember: duration({ minMs: 0, maxMs: 3_600_000 })
+    .default(120_000)
+    .describe("How long it is known who answered before, for late spans, up to 1h."),
+});
+
 export const configSchema: z.ZodType<NatRewriteConfig> = z.strictObject({
   conntrack: conntrackSchema.prefault({}).describe("The kernel's connection tracking, by netlink."),
   pairs: pairsSchema
     .prefault({})
     .describe("Client and server spans that name the same byte, after `span_stitch`."),
+  kubernetes: kubernetesSchema
+    .prefault({})
+    .describe("Services' addresses that one endpoint stands behind, where nothing else tells."),
 });

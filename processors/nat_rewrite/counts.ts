@@ -4,6 +4,7 @@ import type { Counter, Telemetry } from "../../src/component/telemetry.ts";
 export interface Counts {
   readonly byConntrack: Counter;
   readonly byName: Counter;
+  readonly byKubernetes: Counter;
   readonly ambiguous: Counter;
   /** Batches that went on before their wait was over, for want of room. */
   readonly forcedOut: Counter;
@@ -20,6 +21,7 @@ export function createCounts(telemetry: Telemetry, processor: string): Counts {
   return {
     byConntrack: counter("rewritten_items", "{item}", rewritten, "conntrack"),
     byName: counter("rewritten_items", "{item}", rewritten, "byte_name"),
+    byKubernetes: counter("rewritten_items", "{item}", rewritten, "kubernetes"),
     ambiguous: counter(
       "ambiguous_items",
       "{item}",

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Subject } from "rxjs";
 import { NatTable } from "../../src/conntrack/nat-table.ts";
 import { entryOf } from "../../src/conntrack/testing.ts";
+import { ServiceEndpoints } from "../../src/kubernetes/service-endpoints.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { toOtlpJson } from "../../src/pdata/json-encode.ts";
@@ -238,7 +239,7 @@ function points(table: NatTable, attributes: Values): Values {
   const counts = createCounts(telemetry, "nat_rewrite");
   const destinations = new Destinations(table);
   destinations.refresh(NOW - 60 * S, NOW);
-  const rewriter = createPointRewriter(destinations, counts);
+  const rewriter = createPointRewriter({ destinations, counts, nowMs: () => NOW / 1e6 });
   const dataPoints = [{ count: "1", sum: 1, attributes: toList(attributes) }];
   const metrics = [{ name: "http.client.request.duration", histogram: { dataPoints } }];
   const { chunks } = request("metrics", { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
@@ -265,4 +266,57 @@ test("a data point names the pod where there is only one, else it stays", () => 
   assert.deepEqual(points(table, asked), asked);
   table.remove(second, NOW - 61 * S);
   assert.equal(points(table, asked)["server.address"], "10.201.2.2");
+});
+
+/** The Service of `CLIENT` with these endpoints. */
+function servedBy(...addresses: readonly string[]): ServiceEndpoints {
+  const services = new ServiceEndpoints(60_000, () => NOW);
+  const port = { name: "", protocol: "TCP" };
+  services.changeService(
+    {
+      ...{ key: "shop/cart", addresses: ["10.201.9.9"] },
+      ports: [{ ...port, port: 80, nodePort: 0 }],
+    },
+    undefined,
+  );
+  const ports = [{ ...port, port: 18_092 }];
+  services.changeSlice({ service: "shop/cart", addresses, ports }, undefined);
+  return services;
+}
+
+function byKubernetes(services: ServiceEndpoints, attributes: Values, kind: 2 | 3): Values {
+  const { telemetry } = createMemoryTelemetry();
+  const counts = createCounts(telemetry, "nat_rewrite");
+  const rewriter = createSpanRewriter({ table: undefined, pairs: undefined, services, counts });
+  const { chunks } = spans([{ kind, attributes }]);
+  const out = chunks.map((chunk) => rewriter.rewrite(chunk));
+  return attributesIn(decoded("traces", out))[0] ?? {};
+}
+
+test("by Kubernetes a client span names the one pod behind a Service's address", () => {
+  const evidence = { "nat.evidence": "kubernetes" };
+  const one = servedBy("10.201.2.2");
+  assert.deepEqual(byKubernetes(one, CLIENT, 3), { ...REAL_CLIENT, ...evidence });
+  assert.deepEqual(byKubernetes(one, SERVER, 2), SERVER);
+  assert.deepEqual(byKubernetes(servedBy("10.201.2.2", "10.201.2.3"), CLIENT, 3), CLIENT);
+  assert.deepEqual(byKubernetes(servedBy(), CLIENT, 3), CLIENT);
+});
+
+test("a data point of a Service's address names the one pod behind it", () => {
+  const { telemetry } = createMemoryTelemetry();
+  const rewriter = createPointRewriter({
+    ...{ destinations: undefined, services: servedBy("10.201.2.2"), nowMs: () => NOW / 1e6 },
+    counts: createCounts(telemetry, "nat_rewrite"),
+  });
+  const attributes = toList({ "server.address": "10.201.9.9", "server.port": 80 });
+  const metrics = [{ name: "x", histogram: { dataPoints: [{ count: "1", attributes }] } }];
+  const { chunks } = request("metrics", { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
+  const out = chunks.map((chunk) => rewriter.rewrite(chunk));
+  assert.deepEqual(attributesIn(decoded("metrics", out))[0], {
+    "server.address": "10.201.2.2",
+    "server.port": 18_092,
+    "nat.original.server.address": "10.201.9.9",
+    "nat.original.server.port": 80,
+    "nat.evidence": "kubernetes",
+  });
 });

@@ -13,6 +13,7 @@ import { Destinations } from "./destinations.ts";
 import { Pairs } from "./pairs.ts";
 import { createSpanReader, createSpanRewriter } from "./rewrite.ts";
 import { createPointRewriter } from "./rewrite-points.ts";
+import { ServiceWatcher } from "./service-watcher.ts";
 
 const NS_PER_MS = 1e6;
 const BYTES_PER_MIB = 2 ** 20;
@@ -38,11 +39,22 @@ export function createNatRewrite(
           resyncMs: conntrack.resync_interval,
           rememberMs: conntrack.remember,
         });
-  const parts = { settings, config, counts, table, nowMs, catchUp: () => watcher?.catchUp() };
+  const { telemetry, id } = settings;
+  const services = config.kubernetes.enabled
+    ? new ServiceWatcher({ config: config.kubernetes, telemetry, id, nowMs })
+    : undefined;
+  const catchUp = (): void => watcher?.catchUp();
+  const parts = { settings, config, counts, table, services, nowMs, catchUp };
   return {
     process: settings.signal === "metrics" ? pointProcess(parts) : spanProcess(parts),
-    start: async () => watcher?.start(),
-    shutdown: async () => watcher?.stop(),
+    start: async () => {
+      services?.start();
+      watcher?.start();
+    },
+    shutdown: async () => {
+      watcher?.stop();
+      await services?.stop();
+    },
   };
 }
 
@@ -51,30 +63,34 @@ interface Parts {
   readonly config: NatRewriteConfig;
   readonly counts: Counts;
   readonly table: NatTable | undefined;
+  readonly services: ServiceWatcher | undefined;
   readonly nowMs: () => number;
   readonly catchUp: () => void;
 }
 
-function pointProcess({ settings, counts, table, nowMs, catchUp }: Parts): Processor["process"] {
-  if (table === undefined) return (input) => input;
-  const destinations = new Destinations(table);
-  const rewriter = createPointRewriter(destinations, counts);
+function pointProcess(parts: Parts): Processor["process"] {
+  const { settings, counts, table, services, nowMs, catchUp } = parts;
+  if (table === undefined && services === undefined) return (input) => input;
+  const destinations = table === undefined ? undefined : new Destinations(table);
+  const rewriter = createPointRewriter({
+    ...{ destinations, services: services?.endpoints, counts, nowMs },
+  });
   return (input) =>
     input.pipe(
       perBatch(settings, (batch) => {
         catchUp();
         const now = nowMs();
-        destinations.refresh((now - POINT_AGE_MS) * NS_PER_MS, now * NS_PER_MS);
+        destinations?.refresh((now - POINT_AGE_MS) * NS_PER_MS, now * NS_PER_MS);
         return rewriteBatch(batch, rewriter);
       }),
     );
 }
 
 function spanProcess(parts: Parts): Processor["process"] {
-  const { settings, config, counts, table, catchUp } = parts;
+  const { settings, config, counts, table, services, catchUp } = parts;
   const { enabled, wait, max_pairs, max_held_mib } = config.pairs;
   const pairs = enabled ? new Pairs(max_pairs) : undefined;
-  const rewriter = createSpanRewriter({ table, pairs, counts });
+  const rewriter = createSpanRewriter({ table, pairs, services: services?.endpoints, counts });
   const rewrite = (batch: Batch): Batch => {
     catchUp();
     return rewriteBatch(batch, rewriter);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AttributeList } from "../../src/attributes/attribute-list.ts";
 import { Rewriter, type Visitor } from "../../src/attributes/rewriter.ts";
+import type { Counter } from "../../src/component/telemetry.ts";
 import { IPPROTO_TCP, IPPROTO_UDP, isSameAddress } from "../../src/conntrack/nat-entry.ts";
 import { Lookup, type NatTable, type Resolution } from "../../src/conntrack/nat-table.ts";
+import type { ServiceEndpoints } from "../../src/kubernetes/service-endpoints.ts";
 import { itemPath } from "../../src/pdata/levels.ts";
 import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
 import type { Counts } from "./counts.ts";
@@ -22,10 +24,12 @@ import type { Pairs } from "./pairs.ts";
 
 const BY_CONNTRACK = encodedText("conntrack");
 const BY_NAME = encodedText("byte_name");
+const BY_KUBERNETES = encodedText("kubernetes");
 
 export interface SpanRewriterParts {
   readonly table: NatTable | undefined;
   readonly pairs: Pairs | undefined;
+  readonly services?: ServiceEndpoints | undefined;
   readonly counts: Counts;
 }
 
@@ -52,14 +56,16 @@ export function createSpanReader(pairs: Pairs): Rewriter {
 class SpanVisitor implements Visitor {
   readonly #table: NatTable | undefined;
   readonly #pairs: Pairs | undefined;
+  readonly #services: ServiceEndpoints | undefined;
   readonly #counts: Counts;
   readonly #facts = new Facts();
   readonly #lookup = new Lookup();
   readonly #list = new AttributeList();
   readonly #changes = new Changes(this.#list);
 
-  constructor({ table, pairs, counts }: SpanRewriterParts) {
+  constructor({ table, pairs, services, counts }: SpanRewriterParts) {
     this.#table = table;
+    this.#services = services;
     this.#pairs = pairs;
     this.#counts = counts;
   }
@@ -78,7 +84,7 @@ class SpanVisitor implements Visitor {
     this.#change();
     if (!this.#list.isChanged) return false;
     this.#list.put(NAT_EVIDENCE.utf8, evidence);
-    (evidence === BY_NAME ? this.#counts.byName : this.#counts.byConntrack).add(1);
+    this.#counterOf(evidence).add(1);
     return true;
   }
 
@@ -86,19 +92,44 @@ class SpanVisitor implements Visitor {
     this.#list.writeTo(out);
   }
 
+  #counterOf(evidence: Uint8Array): Counter {
+    if (evidence === BY_NAME) return this.#counts.byName;
+    return evidence === BY_CONNTRACK ? this.#counts.byConntrack : this.#counts.byKubernetes;
+  }
+
   /** The other end's own word first: it holds where tables are not read, too. */
   #resolve(): Uint8Array | undefined {
+    if (this.#pairs?.resolve(this.#facts, this.#lookup) === true) return BY_NAME;
+    const tracked = this.#resolveTracked();
+    if (tracked === "found") return BY_CONNTRACK;
+    const served = tracked === "none" ? this.#resolveServed() : "none";
+    if (served === "found") return BY_KUBERNETES;
+    if (tracked === "ambiguous" || served === "ambiguous") this.#counts.ambiguous.add(1);
+    return undefined;
+  }
+
+  #resolveTracked(): Resolution {
     const facts = this.#facts;
     const lookup = this.#lookup;
-    if (this.#pairs?.resolve(facts, lookup) === true) return BY_NAME;
-    if (this.#table === undefined || !facts.hasLocal || facts.localPort === 0) return undefined;
+    if (this.#table === undefined || !facts.hasLocal || facts.localPort === 0) return "none";
     for (let index = 0; index < 8; index++) lookup.words[index] = facts.words[LOCAL + index] ?? 0;
     lookup.localPort = facts.localPort;
     lookup.peerPort = facts.peerPort;
     lookup.startNs = facts.startNs;
-    const resolution = resolveIn(this.#table, lookup, facts.protocol);
-    if (resolution === "ambiguous") this.#counts.ambiguous.add(1);
-    return resolution === "found" ? BY_CONNTRACK : undefined;
+    return resolveIn(this.#table, lookup, facts.protocol);
+  }
+
+  /** Who stands behind the service that a client asked. */
+  #resolveServed(): Resolution {
+    const { isServer, words, peerPort, startNs, protocol } = this.#facts;
+    if (this.#services === undefined || isServer) return "none";
+    const lookup = this.#lookup;
+    lookup.startNs = startNs;
+    lookup.protocol = protocol === 0 ? IPPROTO_TCP : protocol;
+    const first = this.#services.resolve(words, PEER, peerPort, lookup);
+    if (first !== "none" || protocol !== 0) return first;
+    lookup.protocol = IPPROTO_UDP;
+    return this.#services.resolve(words, PEER, peerPort, lookup);
   }
 
   #isAsIs(): boolean {

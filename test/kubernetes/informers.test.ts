@@ -7,7 +7,11 @@ import { Subject } from "rxjs";
 import { parse } from "yaml";
 import { configSchema } from "../../processors/k8s_attributes/config.ts";
 import { createK8sAttributesProcessor } from "../../processors/k8s_attributes/k8s-attributes.ts";
+import { configSchema as natSchema } from "../../processors/nat_rewrite/config.ts";
+import { ServiceWatcher } from "../../processors/nat_rewrite/service-watcher.ts";
 import type { Processor } from "../../src/component/component.ts";
+import { addressText, readAddressText } from "../../src/conntrack/nat-entry.ts";
+import { Lookup } from "../../src/conntrack/nat-table.ts";
 import { ApiClient, ApiStatusError } from "../../src/kubernetes/api-client.ts";
 import { clusterAccess, type Surroundings } from "../../src/kubernetes/credentials.ts";
 import { INFORMER_TIMES } from "../../src/kubernetes/informer.ts";
@@ -26,12 +30,13 @@ import { allObjects, configIn, objectsIn, pathOf } from "./manifests.ts";
 
 const AGENT = "system:serviceaccount:backstitch:backstitch-agent";
 const NOBODY = "nobody";
+const NAT = "nat";
 const HOST = { extension: () => undefined, fatal: () => undefined };
 
 let server: ApiServer;
 
 before(async () => {
-  server = await startApiServer([AGENT, NOBODY]);
+  server = await startApiServer([AGENT, NOBODY, NAT]);
   for (const object of [...objectsIn("namespace.yaml"), ...objectsIn("rbac.yaml")]) {
     await apply(object);
   }
@@ -230,6 +235,87 @@ test("each right that the manifests give is used", async (context) => {
   const used = [...(await memory.scrape()).matchAll(/informer_lists\{.*resource="(\w+)"/g)];
   assert.deepEqual([...new Set(used.map((match) => match[1]))].sort(), granted.sort());
 });
+
+test("a Service's cluster address and NodePort are the endpoint that a real API server tells", async (context) => {
+  const rights = [
+    { apiGroups: [""], resources: ["services", "nodes"], verbs: ["get", "list", "watch"] },
+    {
+      apiGroups: ["discovery.k8s.io"],
+      resources: ["endpointslices"],
+      verbs: ["get", "list", "watch"],
+    },
+  ];
+  const rbac = "/apis/rbac.authorization.k8s.io/v1";
+  await create(`${rbac}/clusterroles`, { metadata: { name: NAT }, rules: rights });
+  await create(`${rbac}/clusterrolebindings`, {
+    metadata: { name: NAT },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: NAT },
+    subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: NAT }],
+  });
+  const { memory, watcher } = watchServices();
+  context.after(() => watcher.stop());
+  const { status, body } = await server.call("POST", "/api/v1/namespaces/shop/services", {
+    metadata: { name: "stock" },
+    spec: { type: "NodePort", ports: [{ name: "http", port: 80, targetPort: 8080 }] },
+  });
+  assert.equal(status, 201);
+  const spec = objectOf(body["spec"]);
+  const [port] = listOf(spec["ports"]).map(objectOf);
+  await create("/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", {
+    metadata: { name: "stock-1", labels: { "kubernetes.io/service-name": "stock" } },
+    addressType: "IPv4",
+    endpoints: [{ addresses: ["10.1.0.77"] }],
+    ports: [{ name: "http", port: 8080 }],
+  });
+  await create("/api/v1/nodes", { metadata: { name: "node-n" } });
+  const node = { apiVersion: "v1", kind: "Node", metadata: { name: "node-n" } };
+  await server.call(
+    "PATCH",
+    "/api/v1/nodes/node-n/status?fieldManager=kubelet&force=true",
+    JSON.stringify({
+      ...node,
+      status: { addresses: [{ type: "InternalIP", address: "10.0.0.9" }] },
+    }),
+  );
+  for (const [address, at] of [
+    [textOf(spec["clusterIP"]), 80],
+    ["10.0.0.9", Number(port?.["nodePort"])],
+  ] as const) {
+    const answer = await eventually(
+      async () => whoAnswers(watcher, address, at),
+      (text) => text === "10.1.0.77 8080",
+      30_000,
+    );
+    assert.equal(answer, "10.1.0.77 8080");
+  }
+  assert.deepEqual(memory.lines, [], "no warnings");
+});
+
+function watchServices(): { readonly memory: MemoryTelemetry; readonly watcher: ServiceWatcher } {
+  const memory = createMemoryTelemetry();
+  const { kubernetes: config } = natSchema.parse({
+    kubernetes: { enabled: true, auth_type: "kubeConfig" },
+  });
+  const { telemetry } = memory;
+  const watcher = new ServiceWatcher(
+    { config, telemetry, id: "nat_rewrite", nowMs: Date.now },
+    { surroundings: surroundings(NAT), times: INFORMER_TIMES },
+  );
+  watcher.start();
+  return { memory, watcher };
+}
+
+/** Of a span some time from now: what is heard of last. */
+function whoAnswers(watcher: ServiceWatcher, address: string, port: number): string {
+  const lookup = new Lookup();
+  lookup.startNs = (Date.now() + 60_000) * 1e6;
+  lookup.protocol = 6;
+  const words = new Int32Array(4);
+  const bytes = Buffer.from(address);
+  assert.ok(readAddressText(bytes, 0, bytes.length, words, 0));
+  const resolution = watcher.endpoints.resolve(words, 0, port, lookup);
+  return resolution === "found" ? `${addressText(lookup.real, 0)} ${lookup.realPort}` : resolution;
+}
 
 test("a user without rights is told which to give", async (context) => {
   const { processor } = processorOf(NOBODY, { wait_for_metadata_timeout: "500ms" });
