@@ -25,7 +25,12 @@ interface Template {
   readonly bytes: Buffer;
   readonly traceIds: readonly number[];
   readonly spanIds: readonly number[];
+  /** Where the number of each span's order stands. */
+  readonly orders: readonly number[];
 }
+
+const ORDER_DIGITS = 5;
+const ORDERS = 10 ** ORDER_DIGITS;
 
 function pick(values: number): number {
   return Math.floor(Math.random() * values);
@@ -41,7 +46,7 @@ function template(number: number): Template {
     const attributes = Object.entries({
       "http.request.method": "GET",
       "http.route": `/orders/{id}/${at % 5}`,
-      "url.path": `/orders/${pick(100_000)}`,
+      "url.path": `/orders/${"0".repeat(ORDER_DIGITS)}`,
       "http.response.status_code": 200,
       "server.address": `10.0.${number}.${pick(20)}`,
       "server.port": 8080,
@@ -73,14 +78,19 @@ function template(number: number): Template {
   if (!encoded.ok) throw new Error("the request is valid");
   const bytes = Buffer.from(encoded.bytes);
   const spanIds = ids.map((id) => bytes.indexOf(Buffer.from(`1208${id}`, "hex")) + 2);
+  const orders = spanIds.map((at) => bytes.indexOf("/orders/0", bytes.indexOf("url.path", at)) + 8);
   // A span id stands right behind its trace id.
-  return { bytes, spanIds, traceIds: spanIds.map((at) => at - 2 - 16) };
+  return { bytes, spanIds, traceIds: spanIds.map((at) => at - 2 - 16), orders };
 }
 
 const START_TAG = 0x39;
 
 /** A copy with ids and times of its own. */
-function fresh({ bytes, traceIds, spanIds }: Template, part: number, startNs: bigint): Buffer {
+function fresh(
+  { bytes, traceIds, spanIds, orders }: Template,
+  part: number,
+  startNs: bigint,
+): Buffer {
   const copy = Buffer.from(bytes);
   for (const [at, idAt] of spanIds.entries()) {
     const trace = part * (SPANS_PER_CHUNK / SPANS_PER_TRACE) + Math.floor(at / SPANS_PER_TRACE);
@@ -88,6 +98,11 @@ function fresh({ bytes, traceIds, spanIds }: Template, part: number, startNs: bi
     copy.writeUInt32LE(Math.imul(trace + 1, 0x9e3779b1) >>> 0, traceIds[at] ?? 0);
     copy.writeUInt32LE(Math.imul(trace + 1, 0x85ebca6b) >>> 0, (traceIds[at] ?? 0) + 4);
     copy.writeUInt32LE(Math.imul(part * SPANS_PER_CHUNK + at + 1, 0xc2b2ae35) >>> 0, idAt);
+    const order = pick(ORDERS);
+    for (let digit = 0, rest = order; digit < ORDER_DIGITS; digit++) {
+      copy[(orders[at] ?? 0) + digit] = 0x30 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    }
     const timeAt = copy.indexOf(START_TAG, idAt + 8 + (at % SPANS_PER_TRACE === 0 ? 0 : 10));
     const offsetNs = BigInt(pick(10_000_000));
     copy.writeBigUInt64LE(startNs + offsetNs, timeAt + 1);
@@ -182,6 +197,9 @@ async function readBench(folder: string): Promise<object> {
     nothing: await search({ service: "service-3", operation: "no such operation" }),
     rare: await search({ service: "service-3", minDurationNs: 50_009_000, limit: 1_000 }),
   };
+  const withOrder = (order: string): Promise<number> =>
+    search({ attributes: [{ key: "url.path", value: `/orders/${order}` }] });
+  const attributeP95Ms = { rare: await withOrder("12345"), nothing: await withOrder("1234x") };
   const sample = await searchSpans(reader, { ...hour, limit: 1_000 }, new QueryClock(TIMEOUT_MS));
   const ids = sample.spans.map(({ traceId }) => traceIdBytes(traceId) ?? Buffer.alloc(16));
   const traceP95Ms = await p95Ms((round) => {
@@ -201,6 +219,7 @@ async function readBench(folder: string): Promise<object> {
     blocks,
     openMs,
     searchP95Ms,
+    attributeP95Ms,
     traceP95Ms,
     seriesP95Ms,
     readMib,

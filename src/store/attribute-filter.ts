@@ -115,6 +115,42 @@ export function mayHaveAttributes(filter: Uint8Array, wanted: WantedHashes): boo
   return wanted.every((hashes) => hashes.some((hash) => hasHash(filter, hash)));
 }
 
+/** Says of single spans what `mayHaveAttributes` says of blocks, without decoding them. */
+export class AttributeMatcher implements AttributeSink {
+  readonly #wanted: WantedHashes;
+  readonly #hasher = new AttributeHasher(this);
+  /** A bit for each wanted attribute that was met. */
+  #met = 0;
+
+  constructor(wanted: WantedHashes) {
+    this.#wanted = wanted;
+  }
+
+  /** The wanted attributes among those in `field` of the message, as bits. */
+  read(bytes: Uint8Array, range: MessageRange, field: number): number {
+    this.#met = 0;
+    if (this.#wanted.length > 0) this.#hasher.read(bytes, range, field);
+    return this.#met;
+  }
+
+  /** Are these all? */
+  isAll(met: number): boolean {
+    return met === 2 ** this.#wanted.length - 1;
+  }
+
+  attribute(keyHash: number, pairHash: number): void {
+    const wanted = this.#wanted;
+    for (let index = 0; index < wanted.length; index++) {
+      const hashes = wanted[index] ?? [];
+      if (hashes.includes(pairHash) || hashes.includes(keyHash)) this.#met |= 1 << index;
+    }
+  }
+
+  unknown(): void {
+    this.#met = 2 ** this.#wanted.length - 1;
+  }
+}
+
 function hasHash(filter: Uint8Array, hash: number): boolean {
   const mask = filter.length * 8 - 1;
   const step = secondHash(hash);

@@ -24,6 +24,9 @@ import { serviceNameIn } from "./resource-name.ts";
 
 const TWO_32 = 2 ** 32;
 const EMPTY = new Uint8Array(0);
+const MEMORY_BYTES_MIN = 256 * 1024;
+const MEMORY_BYTES_MAX = 2 * 1024 * 1024;
+const SPARE_MAX = 6;
 const SPAN_ATTRIBUTES = 9;
 const RESOURCE_ATTRIBUTES = 1;
 /** Ids of a span: of its trace, its own, its parent's. */
@@ -36,6 +39,26 @@ export interface Block {
   readonly columns: Columns;
   /** Which attributes there are, for `mayHaveAttributes`. */
   readonly attributes: Uint8Array;
+  /** Nobody reads `spans` any more: its memory may be used again. */
+  readonly release: () => void;
+}
+
+/** Memory for the bytes of some blocks, used again and again. */
+export class BlockMemory {
+  readonly #spare: Buffer[] = [];
+
+  /** At least so many bytes. */
+  take(bytes: number): Buffer {
+    const spare = this.#spare.pop();
+    return spare !== undefined && spare.length >= bytes
+      ? spare
+      : Buffer.allocUnsafeSlow(Math.max(bytes, MEMORY_BYTES_MIN));
+  }
+
+  give(memory: Buffer): void {
+    const isKept = memory.length <= MEMORY_BYTES_MAX && this.#spare.length < SPARE_MAX;
+    if (isKept) this.#spare.push(memory);
+  }
 }
 
 /** Looks at each span of a block while its bytes are at hand. */
@@ -49,6 +72,7 @@ export interface SpanObserver {
 export class BlockBuilder {
   readonly #names: NameTable;
   readonly #observer: SpanObserver | undefined;
+  readonly #memory: BlockMemory;
   readonly #attributes = new AttributeFilterBuilder();
   /** Where the ids of each span stand in the block's bytes, and -1. */
   readonly #idsAt = new Int32Array(BLOCK_SPANS_MAX * IDS);
@@ -59,9 +83,10 @@ export class BlockBuilder {
   #resource: MessageView | undefined;
   #service = NAME_OTHER;
 
-  constructor(names: NameTable, observer?: SpanObserver) {
+  constructor(names: NameTable, observer?: SpanObserver, memory: BlockMemory = new BlockMemory()) {
     this.#names = names;
     this.#observer = observer;
+    this.#memory = memory;
   }
 
   get count(): number {
@@ -83,9 +108,16 @@ export class BlockBuilder {
   take(): Block {
     const columns = { ...this.#columns, count: this.#count };
     // A copy: what arrived may be on its way to others, too.
-    const spans = Buffer.concat(this.#chunks, this.#bytes);
+    const memory = this.#memory.take(this.#bytes);
+    const spans = memory.subarray(0, this.#bytes);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      spans.set(chunk, at);
+      at += chunk.length;
+    }
     this.#clearIds(spans);
-    const block = { spans, columns, attributes: this.#attributes.take() };
+    const release = (): void => this.#memory.give(memory);
+    const block = { spans, columns, attributes: this.#attributes.take(), release };
     this.#columns = emptyColumns();
     this.#count = 0;
     this.#chunks = [];

@@ -21,16 +21,21 @@ export class BlockSpans {
     this.#ids = ids;
   }
 
-  /** Visits the spans of these rows, as they arrived. */
-  visit(rows: ReadonlySet<number>, visit: (span: SpanView, context: SpanContext) => void): void {
-    visitRows(
-      this.#bytes,
-      (row) => rows.has(row),
-      (span, context, row) => {
-        this.#restore(span, row);
-        visit(span, context);
-      },
-    );
+  /**
+   * Visits the spans of these rows, as they arrived. `isWanted` sees each before, when its ids are
+   * not yet in place.
+   */
+  visit(
+    rows: ReadonlySet<number>,
+    visit: (span: SpanView, context: SpanContext) => void,
+    isWanted: (span: SpanView, context: SpanContext) => boolean = () => true,
+  ): void {
+    const isRow = (row: number): boolean => rows.has(row);
+    visitRows(this.#bytes, isRow, (span, context, row) => {
+      if (!isWanted(span, context)) return;
+      this.#restore(span, row);
+      visit(span, context);
+    });
   }
 
   /** Visits the spans of a trace. */

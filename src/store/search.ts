@@ -2,10 +2,12 @@
 import {
   type AttributeValue,
   attributesOf,
+  type MessageView,
   type SpanContext,
   type SpanView,
 } from "../pdata/span-view.ts";
 import {
+  AttributeMatcher,
   mayHaveAttributes,
   type WantedAttribute,
   type WantedHashes,
@@ -20,6 +22,10 @@ import { serviceNameIn } from "./resource-name.ts";
 import { durationCodeOf, type SearchColumns } from "./search-columns.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentNames, StoreReader } from "./store-reader.ts";
+
+const SPAN_ATTRIBUTES = 9;
+const RESOURCE_ATTRIBUTES = 1;
+const decoder = new TextDecoder();
 
 /** What a span must be to be found; what is undefined is not asked for. */
 export interface SearchQuery {
@@ -103,15 +109,18 @@ export async function searchSpans(
 interface Plan {
   readonly query: SearchQuery;
   readonly attributes: WantedHashes;
+  readonly matcher: AttributeMatcher;
   readonly minCode: number;
   readonly maxCode: number;
 }
 
 function planOf(query: SearchQuery): Plan {
   const { minDurationNs = 0, maxDurationNs = Number.POSITIVE_INFINITY } = query;
+  const attributes = wantedHashes(query.attributes);
   return {
     query,
-    attributes: wantedHashes(query.attributes),
+    attributes,
+    matcher: new AttributeMatcher(attributes),
     minCode: durationCodeOf(minDurationNs),
     maxCode: durationCodeOf(maxDurationNs),
   };
@@ -191,7 +200,7 @@ function searchBlock(asked: BlockQuery): readonly FoundSpan[] {
   }
   return isSure && details.ids !== undefined
     ? within.map((row) => spanOfColumns(columns, { details, row, known }))
-    : readRows({ segment, block, rows: new Set(within), query });
+    : readRows({ segment, block, rows: new Set(within), plan });
 }
 
 function hasName({ names }: SegmentNames, id: number | undefined): boolean {
@@ -269,34 +278,41 @@ interface RowsQuery {
   readonly segment: Segment;
   readonly block: number;
   readonly rows: ReadonlySet<number>;
-  readonly query: SearchQuery;
+  readonly plan: Plan;
 }
 
 /** Decodes the rows that the columns let through, and asks for what no column holds. */
-function readRows({ segment, block, rows, query }: RowsQuery): readonly FoundSpan[] {
+function readRows({ segment, block, rows, plan }: RowsQuery): readonly FoundSpan[] {
   const spans = rows.size === 0 ? undefined : segment.spans(block);
   if (spans === undefined) return [];
+  const { query, matcher } = plan;
   const found: FoundSpan[] = [];
   let last: SpanContext | undefined;
   let service = "";
   let resource: ReadonlyMap<string, AttributeValue> = new Map();
-  spans.visit(rows, (span, context) => {
+  let metInResource = 0;
+  const mayMatch = (span: SpanView, context: SpanContext): boolean => {
     if (context !== last) {
       last = context;
-      const name = serviceNameIn(context.resource);
-      service =
-        name === undefined
-          ? ""
-          : new TextDecoder().decode(name.bytes.subarray(name.start, name.end));
-      if (query.attributes.length > 0) resource = attributesOf(context.resource, 1);
+      const view = context.resource;
+      service = textOf(serviceNameIn(view));
+      if (query.attributes.length > 0) resource = attributesOf(view, RESOURCE_ATTRIBUTES);
+      metInResource = matcher.read(view.bytes, view, RESOURCE_ATTRIBUTES);
     }
+    return matcher.isAll(metInResource | matcher.read(span.bytes, span, SPAN_ATTRIBUTES));
+  };
+  const take = (span: SpanView): void => {
     // Names that got no number in this segment are compared here.
     if (query.service !== undefined && service !== query.service) return;
     if (query.operation !== undefined && span.name !== query.operation) return;
-    if (!hasAttributes(span, resource, query)) return;
-    found.push(foundSpan(span, service));
-  });
+    if (hasAttributes(span, resource, query)) found.push(foundSpan(span, service));
+  };
+  spans.visit(rows, take, mayMatch);
   return found;
+}
+
+function textOf(view: MessageView | undefined): string {
+  return view === undefined ? "" : decoder.decode(view.bytes.subarray(view.start, view.end));
 }
 
 function hasAttributes(

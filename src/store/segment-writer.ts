@@ -28,12 +28,14 @@ export interface PackedBlock {
 }
 
 /** Compresses on a thread of the pool. */
-export async function packBlock({ spans, columns, attributes }: Block): Promise<PackedBlock> {
+export async function packBlock(block: Block): Promise<PackedBlock> {
+  const { spans, columns, attributes } = block;
   const packed = compress(spans, { ...LEVEL, chunkSize: CHUNK_BYTES });
   // What is small is sooner compressed than handed to another thread.
   const details = zstdCompressSync(encodeDetails(columns), LEVEL);
   const search = encodeSearch(columns, { attributes, spansBytes: spans.length });
-  return { columns, sections: [search, details, await packed] };
+  const section = await packed.finally(block.release);
+  return { columns, sections: [search, details, section] };
 }
 
 /** Writes one segment of spans. One call at a time. */

@@ -6,7 +6,7 @@ import { AgentError, messageOf } from "../component/errors.ts";
 import type { Logger } from "../component/telemetry.ts";
 import { countItems } from "../pdata/count.ts";
 import { splitItems } from "../pdata/split.ts";
-import { BlockBuilder } from "./block-builder.ts";
+import { BlockBuilder, BlockMemory } from "./block-builder.ts";
 import { BLOCK_SPANS_MAX } from "./columns.ts";
 import { fileName, fileStatus, listFiles } from "./directory.ts";
 import { lockDirectory } from "./lock.ts";
@@ -66,6 +66,7 @@ export class StoreWriter {
   readonly #timers: NodeJS.Timeout[];
   readonly #recorder = new SeriesRecorder();
   readonly #series: SeriesWriter;
+  readonly #memory = new BlockMemory();
   #plan: Plan;
   #builder: BlockBuilder;
   #nextNumber: number;
@@ -84,7 +85,7 @@ export class StoreWriter {
     this.#nextNumber = (listFiles(directory).at(-1)?.number ?? 0) + 1;
     this.#series = new SeriesWriter(() => this.#nextPath("series"), this.#segmentBytesMax);
     this.#plan = newPlan(nowMs());
-    this.#builder = new BlockBuilder(this.#plan.names, this.#recorder);
+    this.#builder = new BlockBuilder(this.#plan.names, this.#recorder, this.#memory);
     this.#timers = [
       setInterval(() => this.#closeBlock(), FLUSH_INTERVAL_MS).unref(),
       setInterval(() => this.#tick(), SERIES_INTERVAL_MS).unref(),
@@ -180,7 +181,7 @@ export class StoreWriter {
     const isLast = this.#isFull(plan);
     if (isLast) {
       this.#plan = newPlan(this.#options.nowMs());
-      this.#builder = new BlockBuilder(this.#plan.names, this.#recorder);
+      this.#builder = new BlockBuilder(this.#plan.names, this.#recorder, this.#memory);
     }
     this.#waiting++;
     const packed = packBlock(block);
