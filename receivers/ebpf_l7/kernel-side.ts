@@ -105,7 +105,7 @@ export interface CaptureSource {
   close(): void;
 }
 
-export type TlsWatcher = Pick<TlsWatch, "follow" | "forget" | "sees" | "processes" | "probes">;
+export type TlsWatcher = Pick<TlsWatch, "follow" | "forget" | "meet" | "processes" | "probes">;
 
 /** The programs of `bpf/socket_messages.bpf.c` or `bpf/socket_syscalls.bpf.c`, attached. */
 export class BpfCapture implements CaptureSource {

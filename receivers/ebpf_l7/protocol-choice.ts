@@ -33,8 +33,8 @@ export interface ProtocolChoiceOptions {
   readonly verdicts: VerdictSink;
   readonly account: Account;
   readonly serviceOf: (pid: number) => string;
-  /** A process speaks TLS: is its clear text read? */
-  readonly seesTls?: ((pid: number) => boolean) | undefined;
+  /** A process speaks TLS: calls back, now or later, if its clear text is not read. */
+  readonly onTls?: ((pid: number, onOpaque: () => void) => void) | undefined;
 }
 
 /** A verdict that the kernel has not taken after so long is told again. */
@@ -162,8 +162,11 @@ export class ProtocolChoice {
 
   /** It is encrypted: counted, unless its clear text comes by way of its TLS library. */
   meetTls(pid: number): void {
-    const { account, serviceOf, seesTls } = this.#options;
-    if (seesTls?.(pid) !== true) account.opaque("tls", serviceOf(pid));
+    const { account, serviceOf, onTls } = this.#options;
+    const service = serviceOf(pid);
+    const onOpaque = (): void => account.opaque("tls", service);
+    if (onTls === undefined) onOpaque();
+    else onTls(pid, onOpaque);
   }
 
   #count(connection: Connection, { verdict, protocol }: DetectingParser): void {

@@ -201,7 +201,10 @@ class Running {
       verdicts: source,
       account: this.#account,
       serviceOf: boundedService(selection),
-      seesTls: (pid) => this.#tls?.sees(pid) ?? false,
+      onTls: (pid, onOpaque) => {
+        if (this.#tls === undefined) onOpaque();
+        else this.#tls.meet(pid, onOpaque);
+      },
     });
     this.#reader = new RecordReader({
       memory: source.memory,

@@ -1,43 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import {
-  BpfError,
-  type BpfMap,
-  type Link,
-  type LoadedObject,
-  openObject,
-  type UprobeMultiTarget,
-} from "libbpf-ts";
+import type { Link, LoadedObject } from "libbpf-ts";
 import { TLS_IN_GO } from "../../../bpf/generated/wire.ts";
 import type { Logger } from "../../../src/component/telemetry.ts";
 import type { SelectedProcess } from "../../../src/model/process.ts";
-import { LINEAGE_MAPS } from "../runtimes/runtimes.ts";
-import { CALL, findLibrary, type LibraryKind, type TlsLibrary, type TlsProbe } from "./library.ts";
+import type { LibraryKind, TlsLibrary } from "./library.ts";
+import { LibraryFinder } from "./library-finder.ts";
 import { type MappedFile, mappedFiles } from "./mappings.ts";
+import { TlsProbes, type TlsProbesOptions } from "./tls-probes.ts";
 
-const OBJECT = new URL("../../../build/bpf/tls.bpf.o", import.meta.url);
-/** Of the capturing object: the ring, what is kept of threads, and what joins the two. */
-const SHARED_MAPS = [
-  ...["socket_messages", "capture_counters", "thread_states", "verdicts", "port_rules"],
-  ...["tls_sessions", "tls_sockets", "tls_threads", "tls_empty", "tls_go_calls"],
-  ...LINEAGE_MAPS,
-];
-/** Programs of headers that this object shares with the capturing one. */
-const PROGRAMS: readonly string[] = [
-  "tls_call",
-  "tls_called",
-  "tls_returned",
-  "tls_made",
-  ...(process.arch === "x64" ? ["tls_read_ended"] : []),
-  "tls_go_called",
-  "tls_go_returned",
-  "tls_go_made",
-];
 /** A process that is gone by then was not worth the look, which holds others up. */
 const FIRST_LOOK_MS = 300;
 /** When a process is looked at again: libraries are loaded late. */
-const LOOK_AGAIN_MS = [300, 1000, 3000, 10_000, 30_000];
+const LOOK_AGAIN_MS = [300, 1000, 3000, 10_000];
+const LOOK_AGAIN_MAX_MS = 30_000;
 /** The kernel takes some 25 ms to take a breakpoint away; nobody shall wait for several of them. */
 const DETACH_PAUSE_MS = 100;
 /** Files that were looked into. */
@@ -50,13 +26,8 @@ export interface TlsConfig {
   readonly go: boolean;
 }
 
-export interface TlsWatchOptions {
+export interface TlsWatchOptions extends TlsProbesOptions {
   readonly config: TlsConfig;
-  /** That captures: its maps are shared. */
-  readonly capture: LoadedObject;
-  readonly selection: BpfMap;
-  /** Of the object's global variables. */
-  readonly rodata: Readonly<Record<string, number | boolean>>;
   /** How many processes are watched. */
   readonly onCount: (processes: number) => void;
   readonly logger: Logger;
@@ -71,6 +42,8 @@ interface Watched {
   probes: number;
   looks: number;
   timer: NodeJS.Timeout | undefined;
+  /** A look that is under way. */
+  finding: Promise<void> | undefined;
   /** Why its TLS cannot be seen, as logged. */
   told: string;
 }
@@ -83,19 +56,19 @@ export class TlsWatch {
   readonly #options: TlsWatchOptions;
   readonly #kinds: ReadonlySet<LibraryKind>;
   readonly #watched = new Map<number, Watched>();
-  readonly #libraries = new Map<string, TlsLibrary | undefined>();
+  readonly #libraries = new Map<string, Promise<TlsLibrary | undefined>>();
   /** Of processes that are not watched any more. */
   readonly #ended: Link[] = [];
   #detaching: NodeJS.Timeout | undefined;
-  #object: LoadedObject | undefined;
+  readonly #finder = new LibraryFinder();
+  readonly #probes: TlsProbes;
   #refusal = "";
   #attached = 0;
   #hasGo = false;
-  /** `uprobe.session` is there, until the kernel says otherwise. */
-  #hasSessions = true;
 
   constructor(options: TlsWatchOptions) {
     this.#options = options;
+    this.#probes = new TlsProbes(options);
     const kinds = ["openssl", "gnutls", "go"] as const;
     this.#kinds = new Set(kinds.filter((kind) => options.config[kind]));
   }
@@ -117,11 +90,10 @@ export class TlsWatch {
     if (!this.#options.config.enabled) return;
     const watched: Watched = {
       ...{ process, links: [], files: new Set<string>(), probes: 0, looks: 0 },
-      ...{ timer: undefined, told: "" },
+      ...{ timer: undefined, finding: undefined, told: "" },
     };
     this.#watched.set(process.pid, watched);
-    watched.timer = setTimeout(() => this.#look(watched), FIRST_LOOK_MS);
-    watched.timer.unref();
+    this.#lookIn(watched, FIRST_LOOK_MS);
   }
 
   forget({ pid }: SelectedProcess): void {
@@ -142,15 +114,14 @@ export class TlsWatch {
     this.#detaching = undefined;
   }
 
-  /** The process has a connection under TLS: is its clear text read? Looks again if not. */
-  sees(pid: number): boolean {
+  /**
+   * The process has a connection under TLS. Calls back, now or later, if its clear text is not read:
+   * then nobody knows its library, also after another look.
+   */
+  meet(pid: number, onOpaque: () => void): void {
     const watched = this.#watched.get(pid);
-    if (watched === undefined) return false;
-    if (watched.links.length === 0) this.#find(watched);
-    if (watched.links.length > 0) return true;
-    const reason = this.#refusal === "" ? "no known TLS library with symbols" : this.#refusal;
-    this.#tell(watched, reason);
-    return false;
+    if (watched === undefined) onOpaque();
+    else if (watched.links.length === 0) void this.#explain(watched, onOpaque);
   }
 
   close(): void {
@@ -158,55 +129,87 @@ export class TlsWatch {
     clearInterval(this.#detaching);
     for (const link of this.#ended.splice(0)) link.detach();
     this.#watched.clear();
-    this.#object?.close();
+    this.#finder.close();
+    this.#probes.close();
   }
 
-  #look(watched: Watched): void {
-    this.#find(watched);
-    const pauseMs = LOOK_AGAIN_MS[watched.looks++] ?? LOOK_AGAIN_MS.at(-1);
-    watched.timer = setTimeout(() => this.#look(watched), pauseMs);
+  async #explain(watched: Watched, onOpaque: () => void): Promise<void> {
+    await this.#find(watched);
+    if (watched.links.length > 0) return;
+    onOpaque();
+    if (watched.told !== "" || !this.#isWatched(watched)) return;
+    const reason = this.#refusal === "" ? await this.#reasonOf(watched) : this.#refusal;
+    if (watched.links.length === 0 && this.#isWatched(watched)) this.#tell(watched, reason);
+  }
+
+  async #reasonOf({ process: { pid } }: Watched): Promise<string> {
+    const isJava = mappedFiles(pid).some(({ name }) => name.endsWith("/libjvm.so"));
+    if (isJava) return "Java: JSSE is in bytecode";
+    try {
+      return await this.#finder.explain(`/proc/${pid}/exe`);
+    } catch (error) {
+      return String(error);
+    }
+  }
+
+  #isWatched(watched: Watched): boolean {
+    return this.#watched.get(watched.process.pid) === watched;
+  }
+
+  #lookIn(watched: Watched, pauseMs: number): void {
+    watched.timer = setTimeout(() => void this.#look(watched), pauseMs);
     watched.timer.unref();
   }
 
-  #find(watched: Watched): void {
-    if (this.#refusal !== "") return;
+  async #look(watched: Watched): Promise<void> {
+    await this.#find(watched);
+    const pauseMs = LOOK_AGAIN_MS[watched.looks++] ?? LOOK_AGAIN_MAX_MS;
+    if (this.#isWatched(watched)) this.#lookIn(watched, pauseMs);
+  }
+
+  #find(watched: Watched): Promise<void> {
+    watched.finding ??= this.#findIn(watched).finally(() => {
+      watched.finding = undefined;
+    });
+    return watched.finding;
+  }
+
+  /** Does not throw. */
+  async #findIn(watched: Watched): Promise<void> {
     const { pid } = watched.process;
     for (const file of mappedFiles(pid)) {
+      if (this.#refusal !== "" || !this.#isWatched(watched)) return;
       if (watched.files.has(file.identity)) continue;
       watched.files.add(file.identity);
       try {
-        const library = this.#libraryIn(file);
-        if (library !== undefined) this.#attach(watched, file, library);
+        const library = await this.#libraryIn(file);
+        if (library !== undefined) await this.#attach(watched, file, library);
       } catch (error) {
-        if (existsSync(`/proc/${pid}`)) this.#tell(watched, String(error));
+        if (existsSync(`/proc/${pid}`) && this.#isWatched(watched)) {
+          this.#tell(watched, String(error));
+        }
       }
     }
   }
 
-  #libraryIn(file: MappedFile): TlsLibrary | undefined {
-    const { identity, path } = file;
+  #libraryIn({ identity, path }: MappedFile): Promise<TlsLibrary | undefined> {
     const known = this.#libraries.get(identity);
-    if (known !== undefined || this.#libraries.has(identity)) return known;
-    const found = findLibrary(path, this.#kinds);
+    if (known !== undefined) return known;
+    const found = this.#finder.find(path, this.#kinds);
     if (this.#libraries.size >= FILES_MAX) this.#libraries.clear();
     this.#libraries.set(identity, found);
+    // The next process may be luckier.
+    found.catch(() => this.#libraries.delete(identity));
     return found;
   }
 
-  #attach(watched: Watched, { path, name }: MappedFile, { kind, probes }: TlsLibrary): void {
+  async #attach(watched: Watched, { path, name }: MappedFile, library: TlsLibrary): Promise<void> {
     const { pid } = watched.process;
-    this.#object ??= this.#load();
-    const made: Link[] = [];
-    try {
-      for (const [program, places] of Map.groupBy(probes, (probe) => probe.program)) {
-        const targets = places.map((place) => ({ offset: place.offset, cookie: cookieOf(place) }));
-        const target = { kind: "uprobe_multi", path, pid, targets } as const;
-        made.push(...this.#attachOne(this.#object, program, target));
-      }
-    } catch (cause) {
-      for (const link of made) link.detach();
-      throw cause;
-    }
+    const object = await this.#load();
+    // It may have ended meanwhile, and its number be another's.
+    if (!this.#isWatched(watched)) return;
+    const made = this.#probes.attach(object, { path, pid }, library);
+    const { kind, probes } = library;
     if (kind === "go") this.#hasGo = true;
     if (watched.links.length === 0) this.#count(1);
     watched.links.push(...made);
@@ -215,37 +218,9 @@ export class TlsWatch {
     logger.info("TLS followed", { pid, library: name, kind, probes: probes.length });
   }
 
-  /** Calls by one program at both ends; before Linux 6.13 by two, the end's first. */
-  #attachOne(object: LoadedObject, program: string, target: UprobeMultiTarget): readonly Link[] {
-    if (program !== CALL) return [object.attach(program, target)];
-    if (this.#hasSessions) {
-      try {
-        return [object.attach(program, target)];
-      } catch (cause) {
-        if (!(cause instanceof BpfError) || cause.errno !== "EINVAL") throw cause;
-        this.#hasSessions = false;
-      }
-    }
-    const end = object.attach("tls_returned", target);
+  async #load(): Promise<LoadedObject> {
     try {
-      return [end, object.attach("tls_called", target)];
-    } catch (cause) {
-      end.detach();
-      throw cause;
-    }
-  }
-
-  #load(): LoadedObject {
-    const { capture, selection, rodata } = this.#options;
-    try {
-      const object = openObject(fileURLToPath(OBJECT));
-      object.rodata.set(rodata);
-      for (const name of SHARED_MAPS) object.map(name).reuse(capture.map(name));
-      object.map("selected_tasks").reuse(selection);
-      for (const { name } of object.programs) {
-        object.program(name).setAutoload(PROGRAMS.includes(name));
-      }
-      return object.load();
+      return await this.#probes.load();
     } catch (cause) {
       this.#refusal = String(cause);
       throw cause;
@@ -265,8 +240,4 @@ export class TlsWatch {
       ...{ pid, service: serviceName, reason },
     });
   }
-}
-
-function cookieOf({ call, registers = 0 }: TlsProbe): bigint {
-  return (BigInt(registers) << 32n) | BigInt(call);
 }
