@@ -174,4 +174,6 @@ if [ "$purpose" = test ]; then
 		step "Building Jaeger for the tests (about five CPU minutes, then cached)" bash test/jaeger/build.sh
 	bash test/kubernetes/build.sh --check >/dev/null 2>&1 ||
 		step "Building kube-apiserver for the tests (about nine CPU minutes, then cached)" bash test/kubernetes/build.sh
+	bash test/helm/build.sh --check >/dev/null 2>&1 ||
+		step "Building Helm for the tests (about three CPU minutes, then cached)" bash test/helm/build.sh
 fi

@@ -7,27 +7,82 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadConfig } from "../../src/config/load.ts";
-import { listOf, objectOf } from "../../src/kubernetes/json.ts";
+import { type JsonObject, listOf, objectOf } from "../../src/kubernetes/json.ts";
 import { FACTORIES } from "../../src/registry.ts";
-import { allObjects, configIn, DEPLOY, nameOf, objectsIn } from "./manifests.ts";
+import {
+  ALL_VALUES,
+  allObjects,
+  chartObjects,
+  configIn,
+  DEPLOY,
+  helm,
+  nameOf,
+  objectsIn,
+} from "./manifests.ts";
+
+/** Loads it as the agent does; gives the text. */
+function validated(text: string): string {
+  assert.notEqual(text, "");
+  const { config } = loadConfig({
+    uris: [`yaml:${text}`],
+    sets: [],
+    env: { OTLP_ENDPOINT: "backend:4317" },
+    readFile: () => "",
+    factories: FACTORIES,
+  });
+  assert.ok(config.processors.size > 0);
+  return text;
+}
 
 test("the configurations in the manifests are valid", () => {
-  for (const name of ["backstitch-agent", "backstitch-gateway"]) {
-    const text = configIn(name);
-    assert.notEqual(text, "");
-    const { config } = loadConfig({
-      uris: [`yaml:${text}`],
-      sets: [],
-      env: { OTLP_ENDPOINT: "backend:4317" },
-      readFile: () => "",
-      factories: FACTORIES,
-    });
-    assert.ok(config.processors.size > 0);
+  for (const name of ["backstitch-agent", "backstitch-gateway"]) validated(configIn(name));
+});
+
+test("the chart is linted, and its configurations are valid with all that it can be asked for", () => {
+  assert.match(helm(["lint", "--strict"], []), /0 chart\(s\) failed/);
+  for (const sets of [[], ALL_VALUES]) {
+    const objects = chartObjects(sets);
+    const agent = validated(configIn("shop-agent", objects));
+    const gateway = validated(configIn("shop-gateway", objects));
+    const isAll = sets.length > 0;
+    assert.equal(agent.includes("routing_key: stitch"), isAll);
+    assert.equal(agent.includes("nat_rewrite:"), isAll);
+    assert.equal(gateway.includes("servicegraph:"), isAll);
+    const names = objects.map(nameOf);
+    assert.equal(names.includes("shop-gateway-headless"), isAll);
   }
 });
 
-test("what a manifest refers to is there", () => {
-  const objects = allObjects();
+test("the chart refuses values that it does not know, and takes a whole configuration", () => {
+  assert.throws(() => chartObjects(["gateway.replica=2"]), /additional properties 'replica'/);
+  assert.throws(() => chartObjects(["gateway.replicas=0"]), /minimum/);
+  const own = chartObjects(["gateway.config.receivers.otlp.protocols.grpc.endpoint=:1234"]);
+  assert.match(configIn("shop-gateway", own), /endpoint: :1234/);
+});
+
+test("the chart's agent has the manifests' rights and capabilities", () => {
+  const rules = (objects: readonly JsonObject[]): unknown =>
+    objects.find((object) => object["kind"] === "ClusterRole")?.["rules"];
+  const container = (objects: readonly JsonObject[]): JsonObject => {
+    const daemonSet = objects.find((object) => object["kind"] === "DaemonSet");
+    const pod = objectOf(objectOf(objectOf(daemonSet?.["spec"])["template"])["spec"]);
+    return objectOf(listOf(pod["containers"])[0]);
+  };
+  const chart = chartObjects([]);
+  assert.deepEqual(rules(chart), rules(allObjects()));
+  for (const key of ["securityContext", "volumeMounts", "livenessProbe", "env"]) {
+    assert.deepEqual(container(chart)[key], container(allObjects())[key], key);
+  }
+});
+
+for (const [what, objects] of [
+  ["a manifest", allObjects],
+  ["the chart", () => chartObjects(ALL_VALUES)],
+] as const) {
+  test(`what ${what} refers to is there`, () => refersToWhatIsThere(objects()));
+}
+
+function refersToWhatIsThere(objects: readonly JsonObject[]): void {
   const names = new Set(objects.map((object) => `${String(object["kind"])} ${nameOf(object)}`));
   for (const object of objects) {
     const pod = objectOf(objectOf(objectOf(object["spec"])["template"])["spec"]);
@@ -44,7 +99,7 @@ test("what a manifest refers to is there", () => {
       }
     }
   }
-});
+}
 
 /** The agent's capabilities in the DaemonSet, without the prefix. */
 function agentCapabilities(): readonly string[] {

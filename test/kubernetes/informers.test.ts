@@ -26,7 +26,7 @@ import {
 } from "../../src/telemetry/memory-telemetry.ts";
 import { eventually } from "../support/eventually.ts";
 import { type ApiServer, startApiServer } from "./api-server.ts";
-import { allObjects, configIn, objectsIn, pathOf } from "./manifests.ts";
+import { ALL_VALUES, allObjects, chartObjects, configIn, objectsIn, pathOf } from "./manifests.ts";
 
 const AGENT = "system:serviceaccount:backstitch:backstitch-agent";
 const NOBODY = "nobody";
@@ -176,9 +176,9 @@ function attributesOf(batch: Batch | undefined): Readonly<Record<string, string>
   );
 }
 
-test("a real API server takes every manifest in a strict dry run", async () => {
-  const objects = allObjects();
-  assert.ok(objects.length >= 10);
+test("a real API server takes every manifest and the chart's objects in a strict dry run", async () => {
+  const objects = [...allObjects(), ...chartObjects([]), ...chartObjects(ALL_VALUES)];
+  assert.ok(objects.length >= 25);
   for (const object of objects) await apply(object, "&dryRun=All&force=true");
 });
 
