@@ -77,7 +77,9 @@ export async function runCell(cell: Cell): Promise<CellResult> {
     ...(cell.inference === false ? { stitch: "{inference: {enabled: false}}" } : {}),
   });
   if (runtime.javaAgent === true)
-    await javaAgentsIn(agent, [started.get("front"), started.get("middle")]);
+    await saidOf(agent, "Java agent attached", [started.get("front"), started.get("middle")]);
+  if (runtime.followed === true)
+    await saidOf(agent, "Runtime followed", [started.get("front"), started.get("middle")]);
   const port = started.get("nginx")?.port ?? 0;
   const load = await runLoad({
     ...{ host: "127.0.0.1", port, requests, concurrency, paths: ["/order/{id}"] },
@@ -98,14 +100,15 @@ export async function runCell(cell: Cell): Promise<CellResult> {
   };
 }
 
-async function javaAgentsIn(
+/** Waits until the agent has said so of each of them. */
+async function saidOf(
   agent: TestAgent,
+  message: string,
   services: readonly (RunningProcess | undefined)[],
 ): Promise<void> {
   await eventually(
     async () => agent.process.output(),
-    (text) =>
-      services.every((one) => new RegExp(`Java agent attached.*"pid":${one?.pid}\\b`).test(text)),
+    (text) => services.every((one) => new RegExp(`${message}.*"pid":${one?.pid}\\b`).test(text)),
     30_000,
   );
 }

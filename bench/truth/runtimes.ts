@@ -17,6 +17,8 @@ export interface TruthRuntime {
   readonly redis: boolean;
   /** Load our agent into the JVMs. */
   readonly javaAgent?: boolean;
+  /** The agent follows it some time after it was selected, and says so. */
+  readonly followed?: boolean;
   command(): Promise<readonly string[]>;
 }
 
@@ -56,6 +58,7 @@ export const RUNTIMES: readonly TruthRuntime[] = [
     name: "node",
     text: "Node, async/await, node:http",
     redis: true,
+    followed: true,
     command: async () => [process.execPath, app("node.mjs")],
   },
   {

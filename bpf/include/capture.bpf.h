@@ -13,6 +13,7 @@
 #include "syscall.bpf.h"
 #include "lineage.bpf.h"
 #include "java-lineage.bpf.h"
+#include "node-lineage.bpf.h"
 #include "tls.bpf.h"
 
 static __always_inline struct lineage_room *lineage_room(void)
@@ -64,6 +65,28 @@ static __always_inline void tell_java(struct call *call, const struct wire_runti
 	/* A call in HTTP/2 may hold many messages. */
 	if (call->state->protocol == WIRE_PROTOCOL_HTTP2) {
 		room->origin.socket = 0;
+/* As ask_runtime, of Node: its event loop runs on the process's first thread. */
+static __always_inline void ask_node(struct call *call, const struct wire_runtime *runtime,
+				     struct origin *origin)
+{
+	struct socket_state *state = call->state;
+	struct thread_state *last;
+
+	if (call->task->pid != call->task->tgid || state->peer_flags & CONNECTION_ACCEPTER ||
+	    state->budget_used)
+		return;
+	last = bpf_task_storage_get(&thread_states, call->task, 0, 0);
+	if (last && last->socket == state->cookie && !(state->flags & SOCKET_OPENED)) {
+		origin->socket = last->socket;
+		origin->position = last->position;
+	}
+	call->lineage = node_asks(runtime, &state->own, origin);
+	if (call->lineage == LINEAGE_NODE) {
+		call->trigger_socket = origin->socket;
+		call->trigger_position = origin->position;
+	}
+}
+
 		java_reads(room);
 	} else if (call->state->peer_flags & CONNECTION_OPENER) {
 		java_is_answered(room);
@@ -82,6 +105,10 @@ static __always_inline void ask_runtime(struct call *call)
 	struct origin *origin;
 
 	if (!runtime || !room)
+	if (runtime->kind == RUNTIME_NODE) {
+		ask_node(call, runtime, origin);
+		return;
+	}
 		return;
 	if (runtime->kind == RUNTIME_JAVA) {
 		ask_java(call, runtime);
@@ -117,6 +144,11 @@ static __always_inline void tell_runtime(struct call *call, bool turned)
 	struct lineage_room *room = lineage_room();
 	__u32 tgid = call->task->tgid;
 	struct wire_runtime *runtime;
+	if (runtime->kind == RUNTIME_NODE) {
+		if (call->task->pid == tgid)
+			node_reads(runtime, call->state->cookie, call->position + call->length);
+		return;
+	}
 
 	runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
 	if (!runtime || !room)

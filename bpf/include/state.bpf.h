@@ -64,6 +64,12 @@ struct {
 #define DIRECTION_SEND 1
 #define DIRECTION_RECEIVE 2
 
+/* Async ids that Node gave to a connection for one request. */
+struct node_own {
+	__u64 first;
+	__u64 last;
+};
+
 /* What every call touches comes first, so that it shares a cache line. */
 struct socket_state {
 	__u64 cookie;
@@ -86,8 +92,13 @@ struct socket_state {
 	__u32 error;
 	/* Of UDP sockets: the message of sendmmsg or recvmmsg that comes next, to whom it sent last. */
 	__u32 message_index;
-	__u64 messages;
-	__u64 message_ns;
+	union {
+		struct {
+			__u64 messages;
+			__u64 message_ns;
+		};
+		struct node_own own; /* of TCP: of the latest request, where Node wrote it */
+	};
 	struct wire_peer peer;
 };
 

@@ -40,6 +40,7 @@
 #define LINEAGE_GOROUTINE 2 /* trigger_ is the incoming request that the goroutine works for */
 #define LINEAGE_PYTHON 3    /* the same of the interpreter's context */
 #define LINEAGE_JAVA 4	    /* the same of the task, by our agent in the JVM */
+#define LINEAGE_NODE 5	    /* trigger_ is what the thread had read when it made the request */
 
 struct wire_header {
 	__u16 kind;
@@ -172,13 +173,17 @@ struct wire_runtime {
 	__u32 connection;   /* conn in net/http.persistConn */
 	__u32 thread_state; /* Python: from the thread's base to the slot with its PyThreadState */
 	__u32 context;	    /* in PyThreadState */
-	__u32 reserved;
-	__u64 table;	    /* Java: address of the table that our agent keeps; 0: not yet */
+	__u32 slot;	    /* Node: index in the map node_turns */
+	__u64 table;	    /* Java: address of our agent's table; 0: not yet. Node: of its async ids */
 };
 
 #define RUNTIME_GO 1
 #define RUNTIME_PYTHON 2
 #define RUNTIME_JAVA 3
+#define RUNTIME_NODE 4
+
+/* Node processes followed at a time. */
+#define NODE_SLOTS 32
 
 /* What a function of a TLS library does, in the cookie of its probe. */
 #define TLS_CALL_READS 0x01

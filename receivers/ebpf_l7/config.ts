@@ -146,6 +146,10 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
     .prefault({})
     .describe("Language runtimes that say which request a call is for. Needs Linux 6.6."),
   record: recordSchema.prefault({}),
+      node: z
+        .boolean()
+        .default(true)
+        .describe("Read Node's async ids at the sockets: which request waited for a connection."),
   tls: tlsSchema.prefault({}),
   java: javaSchema.prefault({}),
 });

@@ -36,7 +36,7 @@ test("the start of an open exchange is found by the position of its request", ()
 
 test("the end of an exchange counts for bytes that had been received by then, for no others", () => {
   const one = connection();
-  for (const [index, position] of Array.from({ length: 17 }, (_, at) => at * 80).entries()) {
+  for (const [index, position] of Array.from({ length: 65 }, (_, at) => at * 80).entries()) {
     const each = exchange(position, 1, 1000 + index);
     one.begin(each);
     one.receivedEnd = (index + 1) * 50;
@@ -44,19 +44,19 @@ test("the end of an exchange counts for bytes that had been received by then, fo
   }
   assert.equal(one.endOf(320, 250), 1004);
   assert.equal(one.endOf(320, 251), Number.POSITIVE_INFINITY, "its response was not whole");
-  assert.equal(one.endOf(0, 50), Number.POSITIVE_INFINITY, "of sixteen only");
+  assert.equal(one.endOf(0, 50), Number.POSITIVE_INFINITY, "of sixty-four only");
   assert.equal(one.endOf(80, 100), 1001);
 });
 
 test("a response that was read too long ago is nobody's", () => {
   const one = connection();
-  for (let index = 0; index < 20; index++) {
+  for (let index = 0; index < 68; index++) {
     const each = exchange(index * 80, 1, 1000);
     one.begin(each);
     one.receivedEnd = (index + 1) * 50;
     one.end(each);
   }
-  assert.equal(one.responseReadAt(20 * 50), 19 * 80);
+  assert.equal(one.responseReadAt(68 * 50), 67 * 80);
   assert.equal(one.responseReadAt(5 * 50), 4 * 80, "the oldest that is remembered");
   assert.equal(one.responseReadAt(5 * 50 - 1), -1, "perhaps of one that is forgotten");
   assert.equal(one.responseReadAt(3 * 50), -1);

@@ -15,7 +15,8 @@ import type { ConnectionPool } from "./connection-pool.ts";
 import type { ConnectionRecord } from "./decode.ts";
 
 /** Ended exchanges that are remembered for reads that name them late. */
-const ENDED_MAX = 16;
+const ENDED_FIRST = 16;
+const ENDED_MAX = 64;
 
 const UPGRADE_LOOKS = 8;
 
@@ -37,9 +38,9 @@ export class Connection implements ExchangeEvents {
   /** Exchanges begun and not ended, in order. */
   readonly open: Exchange[] = [];
   /** Where the requests of the last ended exchanges began, and where reading stood at their end. */
-  readonly #endedRequests = new Float64Array(ENDED_MAX).fill(-1);
-  readonly #endedReads = new Float64Array(ENDED_MAX).fill(-1);
-  readonly #endedNs = new Float64Array(ENDED_MAX);
+  #endedRequests = new Float64Array(ENDED_FIRST).fill(-1);
+  #endedReads = new Float64Array(ENDED_FIRST).fill(-1);
+  #endedNs = new Float64Array(ENDED_FIRST);
   #ended = 0;
   /** Of each role: in some protocols both ends ask. */
   #clientSpans: SpanConnection | undefined;
@@ -190,7 +191,8 @@ export class Connection implements ExchangeEvents {
 
   end(exchange: Exchange): void {
     this.#doubt.end();
-    const slot = this.#ended++ % ENDED_MAX;
+    this.#makeRoom();
+    const slot = this.#ended++ % this.#endedNs.length;
     this.#endedRequests[slot] = this.#nameOf(exchange);
     this.#forget(exchange);
     this.#endedReads[slot] = this.receivedEnd;
@@ -259,8 +261,8 @@ export class Connection implements ExchangeEvents {
   responseReadAt(position: number): number {
     let best = -1;
     let bestRead = Number.POSITIVE_INFINITY;
-    let reachesBack = this.#ended <= ENDED_MAX;
-    for (let slot = 0; slot < ENDED_MAX; slot++) {
+    let reachesBack = this.#ended <= this.#endedNs.length;
+    for (let slot = 0; slot < this.#endedNs.length; slot++) {
       const read = this.#endedReads[slot] ?? -1;
       if (read >= position && read < bestRead) {
         bestRead = read;
@@ -273,6 +275,15 @@ export class Connection implements ExchangeEvents {
     return first !== undefined && first.responseStartNs !== 0 ? this.#nameOf(first) : -1;
   }
 
+  /** Busy connections remember more. */
+  #makeRoom(): void {
+    const size = this.#endedNs.length;
+    if (this.#ended !== size || size >= ENDED_MAX) return;
+    this.#endedRequests = grown(this.#endedRequests);
+    this.#endedReads = grown(this.#endedReads);
+    this.#endedNs = grown(this.#endedNs);
+  }
+
   #nameOf(exchange: Exchange): number {
     return this.requestNames?.get(exchange) ?? exchange.requestPosition;
   }
@@ -283,4 +294,10 @@ export class Connection implements ExchangeEvents {
     if (index === 0) this.open.shift();
     else if (index > 0) this.open.splice(index, 1);
   }
+}
+
+function grown(column: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(2 * column.length).fill(-1);
+  larger.set(column);
+  return larger;
 }

@@ -3,6 +3,7 @@ import { ATTR_PROCESS_RUNTIME_NAME } from "@opentelemetry/semantic-conventions/i
 import {
   LINEAGE_GOROUTINE,
   LINEAGE_JAVA,
+  LINEAGE_NODE,
   LINEAGE_PYTHON,
   LINEAGE_UNKNOWN,
   WIRE_PROTOCOL_HTTP2,
@@ -150,13 +151,17 @@ export class ExchangeTracker implements ConnectionEvents {
       const startNs = peer.startOf(exchange.requestPosition - excessOf(connection));
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
-    if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
+    if (cursor.lineage === LINEAGE_NODE) {
+      link.flags |= KEY_ASYNC_ID;
+      this.#resolveTrigger(connection, link);
+    } else if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
     else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
     // What woke the thread may be of a request that was read before.
     if ((link.flags & KEY_SLEPT) !== 0 && thread.process.requests.isUnsettled(exchange.startNs)) {
       link.openServerRequests++;
     }
-    if (connection.pool?.mayQueue(connection, thread.process.open) === true) {
+    const isFull = connection.pool?.mayQueue(connection, thread.process.open) === true;
+    if (isFull && connection.pool !== undefined && cursor.lineage !== LINEAGE_NODE) {
       link.flags |= KEY_POOL_BUSY;
       link.poolConnections = connection.pool.connections;
     }

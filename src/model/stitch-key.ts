@@ -38,6 +38,11 @@ export const KEY_SAME_CONNECTION = 0x20;
  * once: the request may have waited for its connection, in a queue of the process.
  */
 export const KEY_POOL_BUSY = 0x40;
+/**
+ * The runtime says in which turn of its event loop the request was made: the trigger is what was
+ * read then, whatever was read since.
+ */
+export const KEY_ASYNC_ID = 0x80;
 /** This agent does not watch the other end, and has had time to notice: its span will not come. */
 export const KEY_PEER_ABSENT = 0x80;
 

@@ -10,7 +10,7 @@ import { proofOf } from "../nodes.ts";
 import { byteName } from "./byte-name.ts";
 import { eventLoop } from "./event-loop.ts";
 import type { Evidence, Target } from "./evidence.ts";
-import { goroutine, javaTask, pythonContext } from "./runtime.ts";
+import { asyncId, goroutine, javaTask, pythonContext } from "./runtime.ts";
 import { sameThread } from "./same-thread.ts";
 import { times } from "./times.ts";
 import { traceHeader } from "./trace-header.ts";
@@ -22,6 +22,7 @@ export const EVIDENCE: readonly Evidence[] = [
   goroutine,
   pythonContext,
   javaTask,
+  asyncId,
   sameThread,
   eventLoop,
   times,
@@ -29,9 +30,9 @@ export const EVIDENCE: readonly Evidence[] = [
 export const EVIDENCE_NONE = 0;
 export const EVIDENCE_HEADER = 1;
 export const EVIDENCE_BYTE_NAME = 2;
-export const EVIDENCE_INFERENCE = 8;
+export const EVIDENCE_INFERENCE = 9;
 /** Not a link: some request of the process is the cause, and it is not known which. */
-export const EVIDENCE_UNKNOWN = 9;
+export const EVIDENCE_UNKNOWN = 10;
 /** What `stitch.evidence` says then. */
 export const UNKNOWN_NAME = "unknown";
 

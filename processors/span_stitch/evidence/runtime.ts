@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  KEY_ASYNC_ID,
   KEY_TRIGGER_OPEN,
   ROLE_CLIENT,
   TRIGGER_GOROUTINE,
   TRIGGER_JAVA,
   TRIGGER_PYTHON,
+  TRIGGER_REQUEST,
+  TRIGGER_RESPONSE,
 } from "../../../src/model/stitch-key.ts";
 import type { StitchKey } from "../key.ts";
 import type { Evidence } from "./evidence.ts";
@@ -37,4 +40,18 @@ export const javaTask: Evidence = {
   name: "java_task",
   target: "trigger",
   offer: (key) => offer(key, TRIGGER_JAVA),
+};
+
+/**
+ * By Node's ids the call was made in the turn of that read, though it may have waited for a connection
+ * since: the event loop's rule holds for that turn.
+ */
+export const asyncId: Evidence = {
+  name: "async_id",
+  target: "trigger",
+  offer(key) {
+    if (key.role !== ROLE_CLIENT || !key.has(KEY_ASYNC_ID)) return 0;
+    if (key.triggerKind === TRIGGER_RESPONSE) return 97;
+    return key.triggerKind === TRIGGER_REQUEST && key.has(KEY_TRIGGER_OPEN) ? 97 : 0;
+  },
 };

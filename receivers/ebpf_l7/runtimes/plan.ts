@@ -7,6 +7,7 @@ import {
   WIRE_RUNTIME_GOID,
   WIRE_RUNTIME_KIND,
   WIRE_RUNTIME_PARENT_GOID,
+  WIRE_RUNTIME_SLOT,
   WIRE_RUNTIME_TABLE,
   WIRE_RUNTIME_THREAD_STATE,
 } from "../../../bpf/generated/wire.ts";
@@ -33,6 +34,7 @@ export interface RuntimePlan {
   readonly threadState?: number;
   readonly context?: number;
   readonly table?: bigint;
+  readonly slot?: number;
 }
 
 /** Why a process of that runtime is not followed. */
@@ -50,6 +52,7 @@ export function encodePlan(plan: RuntimePlan): Uint8Array {
   view.setUint32(WIRE_RUNTIME_CONNECTION, plan.connection ?? 0, true);
   view.setUint32(WIRE_RUNTIME_THREAD_STATE, plan.threadState ?? 0, true);
   view.setUint32(WIRE_RUNTIME_CONTEXT, plan.context ?? 0, true);
+  view.setUint32(WIRE_RUNTIME_SLOT, plan.slot ?? 0, true);
   view.setBigUint64(WIRE_RUNTIME_TABLE, plan.table ?? 0n, true);
   return bytes;
 }

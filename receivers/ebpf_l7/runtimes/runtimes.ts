@@ -6,6 +6,7 @@ import type { Logger } from "../../../src/component/telemetry.ts";
 import type { SelectedProcess } from "../../../src/model/process.ts";
 import { planGo } from "./go.ts";
 import { JavaAgents, type JavaConfig } from "./java-agents.ts";
+import { NodeProcesses } from "./node-processes.ts";
 import { encodePlan, type RuntimePlan, type RuntimeRefusal } from "./plan.ts";
 import { planPython } from "./python.ts";
 
@@ -19,10 +20,11 @@ const RUNTIME_MAPS = [
   "python_lineages",
   "python_connections",
 ] as const;
-/** The same, and those of bpf/include/java-lineage.bpf.h. */
+/** The same, those of bpf/include/java-lineage.bpf.h, and of node-lineage.bpf.h. */
 export const LINEAGE_MAPS: readonly string[] = [
   ...RUNTIME_MAPS,
   ...["java_threads", "java_origins", "java_callers"],
+  "node_turns",
 ];
 /** What an object that sees clear text shares with the capturing one besides. */
 const CAPTURE_MAPS: readonly string[] = [
@@ -35,6 +37,7 @@ export interface RuntimesConfig {
   readonly go_starts: boolean;
   readonly python: boolean;
 }
+  readonly node: boolean;
 
 export interface RuntimesOptions {
   readonly config: RuntimesConfig;
@@ -59,6 +62,8 @@ export class Runtimes {
   readonly #java: JavaAgents;
   #javaCount = 0;
   #object: LoadedObject | undefined;
+  readonly #node: NodeProcesses;
+  #nodeCount = 0;
   #isRefused = false;
 
   constructor(options: RuntimesOptions) {
@@ -76,6 +81,15 @@ export class Runtimes {
 
   /** Does nothing for a process of another runtime, or one that is followed already. */
   follow(process: SelectedProcess): void {
+    this.#node = new NodeProcesses({
+      runtimes: capture.map("runtime_processes"),
+      onCount: (count) => {
+        this.#nodeCount = count;
+        this.#count();
+      },
+      onFollowed: ({ pid }) => logger.info("Runtime followed", { pid, version: "node" }),
+      onRefused: (process, reason) => this.#warn(process, reason),
+    });
     const { pid } = process;
     this.forget(process);
     this.#java.follow(process);
@@ -83,6 +97,7 @@ export class Runtimes {
       const plan = this.#planOf(process);
       if (plan === undefined || this.#isRefused) return;
       if ("refused" in plan) this.#warn(process, plan.refused);
+    if (this.#options.config.node) this.#node.follow(process);
       else this.#attach(pid, plan);
     } catch (error) {
       if (existsSync(`/proc/${pid}`)) this.#warn(process, String(error));
@@ -96,12 +111,18 @@ export class Runtimes {
     if (links === undefined) return;
     this.#links.delete(pid);
     this.#options.capture.map("runtime_processes").delete(uint32(pid));
+    this.#node.forget(process);
     for (const link of links) link.detach();
     this.#count();
   }
 
   #count(): void {
-    this.#options.onCount(this.#links.size + this.#javaCount);
+    this.#options.onCount(this.#links.size + this.#javaCount + this.#nodeCount);
+  }
+
+  /** The process tells the clear text of its TLS. */
+  seesTls(pid: number): boolean {
+    return this.#java.has(pid);
   }
 
   close(): void {
@@ -110,6 +131,7 @@ export class Runtimes {
     this.#object?.close();
   }
 
+    this.#node.close();
   #planOf({ pid }: SelectedProcess): RuntimePlan | RuntimeRefusal | undefined {
     const { config } = this.#options;
     const go = config.go ? planGo(`/proc/${pid}/exe`, config.go_starts) : undefined;
