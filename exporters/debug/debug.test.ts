@@ -9,6 +9,7 @@ import {
   createMemoryTelemetry,
   type MemoryTelemetry,
 } from "../../src/telemetry/memory-telemetry.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { configSchema } from "./config.ts";
 import { createDebugExporter } from "./debug.ts";
 import { createStyle, durationText, printable } from "./style.ts";
@@ -180,7 +181,10 @@ test("a trace is printed once, when no span of it has come for a while", async (
   const running = await run(context, "traces", { verbosity: "tree", tree: { wait: "100ms" } });
   running.exporter.accept(traces("a"));
   assert.equal(running.text, "");
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await eventually(
+    async () => running.text,
+    (text) => text !== "",
+  );
   assert.match(running.text, /^● server .*\n\ntrace 0+a {2}1 span · 1 service · 2\.00 ms\n/);
   assert.match(running.text, /● shop {2}GET \/x ▕█+▏ 2\.00 ms {2}200\n\n$/);
   const before = running.text;

@@ -10,6 +10,7 @@ import {
   createMemoryTelemetry,
   type MemoryTelemetry,
 } from "../../src/telemetry/memory-telemetry.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 
@@ -67,7 +68,10 @@ test("what is held is sent after the timeout", async () => {
   const { input, sent, memory } = run({ timeout: "20ms" });
   input.next(spans(1));
   assert.deepEqual(items(sent), []);
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await eventually(
+    async () => sent.length,
+    (count) => count > 0,
+  );
   assert.deepEqual(items(sent), [1]);
   const series = 'otelcol_processor_batch_timeout_trigger_send{processor="batch"}';
   assert.equal(await memory.value(series), 1);

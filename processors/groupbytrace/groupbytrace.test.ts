@@ -8,6 +8,7 @@ import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { REQUESTS } from "../../src/pdata/requests.ts";
 import { forEachSpan } from "../../src/pdata/span-view.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 
@@ -69,7 +70,10 @@ test("each trace comes out as one batch after its time", async () => {
   bench.add(1, 2, 1);
   bench.add(2);
   assert.deepEqual(bench.batches(), []);
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await eventually(
+    async () => bench.batches().length,
+    (count) => count === 2,
+  );
   assert.deepEqual(bench.batches(), [
     [1, 1],
     [2, 2],

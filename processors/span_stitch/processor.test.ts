@@ -4,6 +4,7 @@ import { afterEach, describe, test } from "node:test";
 import { Subject, type Subscription } from "rxjs";
 import type { Batch, Outcome } from "../../src/model/batch.ts";
 import { KEY_PEER_ABSENT, KEY_PEER_OBSERVED } from "../../src/model/stitch-key.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 import { createSpanStitch } from "./processor.ts";
@@ -62,10 +63,10 @@ describe("the stream", () => {
     send([{ id: 2, role: "server", counterpart: 1 }]);
     send([{ id: 4, role: "client" }]);
     assert.deepEqual(ids(), []);
-    const until = performance.now() + 5000;
-    while (!ids().includes(4) && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await eventually(
+      async () => ids(),
+      (sent) => sent.includes(4),
+    );
     assert.deepEqual(ids().sort(), [2, 4]);
     assert.ok(out.length > 0);
   });
@@ -83,7 +84,10 @@ describe("the stream", () => {
     send([{ id: 2, role: "server", counterpart: 1 }]);
     assert.deepEqual(ids(), []);
     const timers = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await eventually(
+      async () => ids().length,
+      (count) => count > 0,
+    );
     assert.deepEqual(ids(), [2]);
     const later = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     assert.equal(later, timers - 1);
@@ -94,7 +98,10 @@ describe("the stream", () => {
     const { send, ids } = stream({ reorder_wait: "30ms" });
     send([server(4, 3)]);
     send([{ id: 2, role: "server", counterpart: 1 }]);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await eventually(
+      async () => ids().length,
+      (count) => count > 0,
+    );
     assert.deepEqual(ids(), [2]);
   });
 

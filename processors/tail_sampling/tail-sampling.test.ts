@@ -9,6 +9,7 @@ import { toOtlpJson } from "../../src/pdata/json-encode.ts";
 import { REQUESTS } from "../../src/pdata/requests.ts";
 import { forEachSpan } from "../../src/pdata/span-view.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 import { createPolicy } from "./policies.ts";
@@ -154,7 +155,10 @@ test("the decision comes after decision_wait, and late spans share it", async ()
   const bench = new Bench({ decision_wait: "10ms", policies: [ERRORS] });
   await bench.processor.start({ extension: () => undefined, fatal: () => undefined });
   bench.add([span(1, BAD), span(2)]);
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await eventually(
+    async () => bench.traces().length,
+    (count) => count > 0,
+  );
   assert.deepEqual(bench.traces(), [1]);
   bench.add([span(1), span(2, BAD)]);
   assert.deepEqual(bench.traces(), [1, 1]);

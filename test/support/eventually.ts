@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 export async function eventually<T>(
   question: () => Promise<T>,
   isEnough: (answer: T) => boolean,
-  timeoutMs: number = 10_000,
+  timeoutMs: number = 30_000,
 ): Promise<T> {
   const deadlineMs = Date.now() + timeoutMs;
   for (;;) {
