@@ -81,7 +81,9 @@ class Bench {
   async flushed(): Promise<Metric[] | undefined> {
     this.#out.length = 0;
     await this.#connector.start();
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    for (let turn = 0; turn < 40 && this.#out.length === 0; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
     await this.#connector.shutdown();
     const [batch] = this.#out;
     return batch === undefined ? undefined : this.#metrics(batch);
