@@ -56,11 +56,13 @@ export function createStoreExporter(settings: ExporterSettings, config: StoreCon
         () => config.max_size_mib * MIB,
         labels,
       ),
-      telemetry.gauge(
-        "backstitch_store_failing",
-        { description: "1 while the last write to the store failed, else 0.", unit: "1" },
-        () => (opened.problem === undefined ? 0 : 1),
-        labels,
+      ...DROP_REASONS.map((reason) =>
+        telemetry.gauge(
+          "backstitch_store_failing",
+          { description: "1 while the last write to the store failed for this reason.", unit: "1" },
+          () => (opened.failing === reason ? 1 : 0),
+          { ...labels, reason },
+        ),
       ),
     ];
   };

@@ -1,10 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AgentView, MetricSample } from "../../src/component/agent-view.ts";
 import { metricHistory } from "../../src/store/metrics-query.ts";
+import type { StoreFacts } from "../../src/store/store-reader.ts";
 import { type ApiRequest, HttpProblem } from "./api.ts";
 import { ownPrograms } from "./own-programs.ts";
 import { numberParameter, textParameter } from "./parameters.ts";
 
+const NO_FACTS: StoreFacts = {
+  segments: 0,
+  spans: 0,
+  bytes: 0,
+  oldestUs: 0,
+  newestUs: 0,
+  setAside: [],
+};
+const FAILURES: Readonly<Record<string, string>> = {
+  disk_full: "The disk is full",
+  read_only: "The disk is read-only",
+  io_error: "The disk does not take writes; the agent's log says more",
+};
+/** Share of a queue from which on it is as good as full. */
+const QUEUE_FULL = 0.9;
 const HOUR_SECONDS = 3_600;
 const HISTORY_SECONDS_MAX = 30 * 24 * HOUR_SECONDS;
 
@@ -52,26 +68,21 @@ export class AgentApi {
     const { version, directory, jaegerUrl } = this.#options;
     const facts = store.facts();
     const metrics = await this.#metrics();
-    const dropped = metrics
-      .filter(({ name, value }) => name === "backstitch_store_dropped_spans" && value > 0)
-      .map(({ labels, value }) => ({ reason: labels["reason"] ?? "", spans: value }));
-    const failing = metrics.some(
-      ({ name, value }) => name === "backstitch_store_failing" && value > 0,
-    );
-    const problem = failing
-      ? `Spans cannot be written to ${directory}; see the agent's log`
-      : facts !== undefined && facts.setAside.length > 0
+    const dropped = droppedSpans(metrics);
+    const problem =
+      failureOf(metrics, directory) ??
+      (facts !== undefined && facts.setAside.length > 0
         ? `${facts.setAside.length} damaged files of the store are set aside`
-        : undefined;
+        : undefined);
     return {
       version,
       nowUs: nowMs * 1000,
-      ...(facts === undefined
+      ...(facts === undefined && problem === undefined
         ? {}
         : {
             store: {
               directory,
-              ...facts,
+              ...(facts ?? NO_FACTS),
               bytesMax: firstValue(metrics, "backstitch_store_capacity"),
               dropped,
               ...(problem === undefined ? {} : { problem }),
@@ -122,11 +133,55 @@ export class AgentApi {
   }
 }
 
+/** What is wrong with writing now, in words for people. */
+function failureOf(metrics: readonly MetricSample[], directory: string): string | undefined {
+  const failing = metrics.find(
+    ({ name, value }) => name === "backstitch_store_failing" && value > 0,
+  );
+  const what = FAILURES[failing?.labels["reason"] ?? ""] ?? FAILURES["io_error"];
+  if (failing !== undefined)
+    return `${what}: ${directory}. No spans are kept until it can be written`;
+  const full = queuesOf(metrics).find(
+    ({ exporter, size, capacity }) =>
+      isStore(metrics, exporter) && capacity > 0 && size >= QUEUE_FULL * capacity,
+  );
+  if (full === undefined) return undefined;
+  return `The disk is slower than spans arrive: ${directory}. ${full.size} of ${full.capacity} batches wait`;
+}
+
+function isStore(metrics: readonly MetricSample[], exporter: string | undefined): boolean {
+  return metrics.some(
+    ({ name, labels }) => name === "backstitch_store_capacity" && labels["exporter"] === exporter,
+  );
+}
+
+/** Spans that were not kept, by reason: those that could not be written or found no place. */
+function droppedSpans(
+  metrics: readonly MetricSample[],
+): readonly { readonly reason: string; readonly spans: number }[] {
+  const sums = new Map<string, number>();
+  for (const { name, labels, value } of metrics) {
+    const isLate =
+      name === "otelcol_exporter_enqueue_failed_spans" && isStore(metrics, labels["exporter"]);
+    if (!isLate && name !== "backstitch_store_dropped_spans") continue;
+    const reason = isLate ? "overloaded" : (labels["reason"] ?? "");
+    sums.set(reason, (sums.get(reason) ?? 0) + value);
+  }
+  return [...sums].flatMap(([reason, spans]) => (spans > 0 ? [{ reason, spans }] : []));
+}
+
 function firstValue(metrics: readonly MetricSample[], wanted: string): number {
   return metrics.find(({ name }) => name === wanted)?.value ?? 0;
 }
 
-function queuesOf(metrics: readonly MetricSample[]): readonly object[] {
+interface Queue {
+  readonly exporter: string;
+  readonly dataType: string;
+  readonly size: number;
+  readonly capacity: number;
+}
+
+function queuesOf(metrics: readonly MetricSample[]): readonly Queue[] {
   return metrics
     .filter(({ name }) => name === "otelcol_exporter_queue_size")
     .map(({ labels, value }) => ({

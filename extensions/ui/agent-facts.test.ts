@@ -22,7 +22,7 @@ const METRICS = [
   sample("otelcol_exporter_sent_spans", 70, { exporter: "store" }),
   sample("otelcol_receiver_refused_spans", 2, { receiver: "otlp", transport: "grpc" }),
   sample("backstitch_store_dropped_spans", 5, { exporter: "store", reason: "disk_full" }),
-  sample("backstitch_store_failing", 1, { exporter: "store" }),
+  sample("backstitch_store_failing", 1, { exporter: "store", reason: "disk_full" }),
   sample("backstitch_ebpf_l7_records_without_payload", 4, { reason: "encrypted" }),
   sample("otelcol_process_uptime", 9, {}),
 ];

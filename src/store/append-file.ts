@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { encodeFileHeader } from "./segment-format.ts";
 
 /** A file that only grows: what could not be written whole is cut off again. */
@@ -21,6 +21,8 @@ export class AppendFile {
       await appended.append([encodeFileHeader()]);
     } catch (error) {
       await appended.close();
+      // Without its header it is no file of the store.
+      await rm(path, { force: true }).catch(() => undefined);
       throw error;
     }
     return appended;

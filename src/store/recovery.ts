@@ -3,10 +3,10 @@ import { renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Logger } from "../component/telemetry.ts";
 import { AppendFile } from "./append-file.ts";
-import { listFiles, SET_ASIDE_SUFFIX, type StoreFile } from "./directory.ts";
+import { fileStatus, listFiles, SET_ASIDE_SUFFIX, type StoreFile } from "./directory.ts";
 import { SegmentError } from "./file-reads.ts";
 import { Segment } from "./segment.ts";
-import { buildTraceIndex } from "./segment-format.ts";
+import { buildTraceIndex, FILE_HEADER_BYTES } from "./segment-format.ts";
 import { writeFooter } from "./segment-writer.ts";
 
 /**
@@ -15,6 +15,11 @@ import { writeFooter } from "./segment-writer.ts";
  */
 export async function recover(directory: string, logger: Logger): Promise<void> {
   for (const file of listFiles(directory)) {
+    if ((fileStatus(file.path)?.bytes ?? 0) < FILE_HEADER_BYTES) {
+      // It was begun and nothing more.
+      await rm(file.path, { force: true });
+      continue;
+    }
     if (file.kind !== "spans") continue;
     try {
       await recoverSegment(file, logger);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fileStatus, listFiles, listSetAside, type StoreFile } from "./directory.ts";
 import { Segment } from "./segment.ts";
+import { FILE_HEADER_BYTES } from "./segment-format.ts";
 import { SeriesFile } from "./series-file.ts";
 
 const REFRESH_MS = 200;
@@ -132,7 +133,7 @@ export class StoreReader {
       this.#unreadable.delete(file.name);
     } catch (error) {
       // A file may be deleted between the listing and here, or be without its header yet.
-      if (fileStatus(file.path) === undefined) return;
+      if ((fileStatus(file.path)?.bytes ?? 0) < FILE_HEADER_BYTES) return;
       this.#unreadable.set(file.name, error instanceof Error ? error.message : String(error));
     }
   }

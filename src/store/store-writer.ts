@@ -73,7 +73,7 @@ export class StoreWriter {
   #waiting = 0;
   #last: Promise<void> = Promise.resolve();
   #room: PromiseWithResolvers<void> | undefined;
-  #problem: string | undefined;
+  #failing: DropReason | undefined;
   #written = 0;
   #isClosed = false;
 
@@ -112,9 +112,9 @@ export class StoreWriter {
     return new StoreWriter(options, unlock);
   }
 
-  /** What is wrong now, for people. */
-  get problem(): string | undefined {
-    return this.#problem;
+  /** Why the last write failed; undefined when it did not. */
+  get failing(): DropReason | undefined {
+    return this.#failing;
   }
 
   /** Spans in files since the start. */
@@ -210,7 +210,8 @@ export class StoreWriter {
     plan.writer ??= await SegmentWriter.create(this.#nextPath("spans"));
     await plan.writer.write(block, plan.names.names(plan.writer.namesWritten, namesStop));
     this.#written += block.columns.count;
-    this.#problem = undefined;
+    // Of spans only: what is small may still find room on a disk that is full.
+    this.#failing = undefined;
   }
 
   async #seal(plan: Plan): Promise<void> {
@@ -235,9 +236,7 @@ export class StoreWriter {
   #writeSeries(isLast = false): void {
     const frame = this.#recorder.take(this.#options.nowMs(), isLast);
     if (frame === undefined) return;
-    void this.#enqueue(() =>
-      this.#series.write(frame).catch((cause: unknown) => this.#lose(cause, 0)),
-    );
+    void this.#enqueue(() => this.#series.write(frame));
   }
 
   /** Deletes the oldest files until what is left has the size and age that it may have. */
@@ -266,7 +265,7 @@ export class StoreWriter {
 
   #lose(cause: unknown, spans: number): void {
     const reason = reasonOf(cause);
-    this.#problem = `${this.#options.directory}: ${messageOf(cause)}`;
+    this.#failing = reason;
     if (spans > 0) this.#options.onDropped(reason, spans);
     this.#options.onFailed(messageOf(cause), spans);
   }

@@ -193,6 +193,20 @@ test("a damaged block is left out, and the ones around it are read", async (cont
   assert.deepEqual(await found(copy), ids([2, 0]));
 });
 
+test("files that were begun and no more are no damage", async (context) => {
+  const directory = await temporaryDirectory(context);
+  await writeFile(join(directory, "spans-0000000001.seg"), "");
+  await writeFile(join(directory, "series-0000000002.seg"), "BSTOR");
+  const reader = new StoreReader(directory, Date.now);
+  assert.deepEqual(reader.facts()?.setAside, []);
+  reader.close();
+  const { writer } = await openStore(context, directory);
+  await writer.append({ chunks: [body("a", [testSpan(0)])] });
+  await writer.close();
+  assert.deepEqual(await found(directory), ids([0]));
+  assert.ok(!(await readdir(directory)).some((name) => name.endsWith(".corrupt")));
+});
+
 test("a file that cannot be read is set aside, with a message", async (context) => {
   const directory = await temporaryDirectory(context);
   await writeFile(join(directory, "spans-0000000001.seg"), "this is no segment at all, not one");

@@ -15,6 +15,7 @@ import {
   testSpan,
 } from "../../src/store/test-support.ts";
 import { traceIdBytes, visitTrace } from "../../src/store/trace.ts";
+import { eventually } from "../support/eventually.ts";
 import { type SmallDisk, smallDisk } from "./small-disk.ts";
 
 const ROUNDS = 8;
@@ -61,6 +62,42 @@ test("a writer killed again and again loses nothing that it has written", async 
   assert.ok(acknowledged > 50 * ROUNDS, `only ${acknowledged} spans were written`);
 });
 
+test("another process reads what is being written, all that is said to be in a file", async (context) => {
+  const directory = await temporaryDirectory(context);
+  const main = join(import.meta.dirname, "crash-main.ts");
+  const child = spawn(process.execPath, [main, directory, "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const reader = new StoreReader(directory, Date.now);
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (some: string) => {
+    text += some;
+  });
+  try {
+    let written = 0;
+    for (let round = 0; round < 20; round++) {
+      const before = text.length;
+      while (text.length === before || !text.includes("\n")) await once(child.stdout, "data");
+      written = Number(text.slice(0, text.lastIndexOf("\n")).split("\n").at(-1));
+      // The reader looks at the directory anew after 200 ms; nothing that was there is missing then.
+      const traceId = traceIdBytes(hex(written / 10, 32)) ?? Buffer.alloc(16);
+      const clock = new QueryClock(60_000);
+      const seen = await eventually(
+        async () => (await visitTrace(reader, { traceId, clock }, () => true)).found,
+        (found) => found === 10,
+        30_000,
+      );
+      assert.equal(seen, 10, `the trace of span ${written - 1}`);
+    }
+    assert.deepEqual(reader.facts()?.setAside, []);
+    await assert.rejects(openStore(context, directory), /writes there\. Stop it/);
+  } finally {
+    reader.close();
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "close");
+  }
+});
+
 test("a full disk costs what does not fit, counted, and writing goes on when there is room", async (context) => {
   const directory = await temporaryDirectory(context);
   await mkdir(join(directory, "mount"));
@@ -92,10 +129,10 @@ async function fillAndGoOn(
   while ((dropped.get("disk_full") ?? 0) === 0 && sent < 200_000) await send();
   assert.ok((dropped.get("disk_full") ?? 0) > 0, "the disk never filled");
   assert.match(lines.join("\n"), /ENOSPC/);
-  assert.notEqual(writer.problem, undefined);
+  assert.equal(writer.failing, "disk_full");
   await disk.enlarge();
   await send();
-  assert.equal(writer.problem, undefined);
+  assert.equal(writer.failing, undefined);
   await writer.close();
   const reader = new StoreReader(mounted, Date.now);
   assert.equal(reader.facts()?.spans, sent - (dropped.get("disk_full") ?? 0));
