@@ -14,8 +14,12 @@ import { factory as basicAuthExtension } from "../extensions/basicauth/factory.t
 import { factory as bearerTokenAuthExtension } from "../extensions/bearertokenauth/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
 import { factory as fileStorageExtension } from "../extensions/file_storage/factory.ts";
+import { factory as headersSetterExtension } from "../extensions/headers_setter/factory.ts";
 import { factory as healthCheckExtension } from "../extensions/health_check/factory.ts";
+import { factory as oauth2ClientExtension } from "../extensions/oauth2client/factory.ts";
+import { factory as pprofExtension } from "../extensions/pprof/factory.ts";
 import { factory as uiExtension } from "../extensions/ui/factory.ts";
+import { factory as zpagesExtension } from "../extensions/zpages/factory.ts";
 import { factory as attributesProcessor } from "../processors/attributes/factory.ts";
 import { factory as batchProcessor } from "../processors/batch/factory.ts";
 import { factory as filterProcessor } from "../processors/filter/factory.ts";
@@ -71,6 +75,10 @@ export const FACTORIES: readonly Factory[] = [
   bearerTokenAuthExtension,
   discoveryExtension,
   fileStorageExtension,
+  headersSetterExtension,
   healthCheckExtension,
+  oauth2ClientExtension,
+  pprofExtension,
   uiExtension,
+  zpagesExtension,
 ];

@@ -5,6 +5,7 @@ import {
   byteSize,
   type ClientEndpoint,
   clientEndpoint,
+  duration,
   type Headers,
   headers,
   type TlsClientConfig,
@@ -25,6 +26,10 @@ export interface OtlpGrpcConfig {
   readonly compression: Encoding;
   readonly headers: Headers;
   readonly auth?: AuthConfig | null | undefined;
+  readonly keepalive?:
+    | { readonly time: number; readonly timeout: number; readonly permit_without_stream: boolean }
+    | null
+    | undefined;
   readonly authority: string;
   readonly user_agent: string;
   readonly timeout: number;
@@ -32,12 +37,21 @@ export interface OtlpGrpcConfig {
   readonly retry_on_failure: RetryConfig;
 }
 
+const keepaliveSchema = z
+  .strictObject({
+    time: duration().default(0).describe("Between two pings; 0 is none, less than 10s is 10s."),
+    timeout: duration().default(20_000).describe("Without an answer for so long it is over."),
+    permit_without_stream: z.boolean().default(false).describe("Also while nothing is sent."),
+  })
+  .nullish()
+  .describe("Pings that find out whether the server is still there.");
+
 export const configSchema: z.ZodType<OtlpGrpcConfig> = z.strictObject({
   endpoint: clientEndpoint().describe(
     "host:port of the server; http:// in front means plain text, https:// means TLS.",
   ),
   tls: tlsClientSchema.prefault({}).describe("TLS is on unless insecure is set."),
-  compression: encodingSchema(),
+  compression: encodingSchema("grpc"),
   headers: headers().describe("Sent with every call."),
   auth: authSchema(),
   authority: z.string().default("").describe("Value of :authority in place of the endpoint."),
@@ -54,8 +68,5 @@ export const configSchema: z.ZodType<OtlpGrpcConfig> = z.strictObject({
   write_buffer_size: byteSize()
     .default(512 * 1024)
     .describe("Accepted, without effect."),
-  keepalive: z
-    .looseObject({})
-    .nullish()
-    .describe("Accepted; a silent connection is pinged after a timeout."),
+  keepalive: keepaliveSchema,
 });

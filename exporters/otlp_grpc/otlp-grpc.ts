@@ -9,6 +9,7 @@ import { createQueuedExporter } from "../../src/pipeline/export-helper.ts";
 import { logPartialSuccess, userAgent } from "../../src/transport/export-log.ts";
 import { GrpcClient } from "../../src/transport/grpc-client.ts";
 import { GRPC, type GrpcStatus, grpcCodeName } from "../../src/transport/grpc-status.ts";
+import type { ClientKeepalive } from "../../src/transport/http2-connection.ts";
 import { loadClientTls } from "../../src/transport/tls.ts";
 import type { OtlpGrpcConfig } from "./config.ts";
 
@@ -28,6 +29,7 @@ export function createOtlpGrpcExporter(
 ): Exporter {
   const { signal } = settings;
   if (!isOtlpSignal(signal)) throw new AgentError("BS_CONFIG", `otlp_grpc has no ${signal}`);
+  const own = ownHeaders(config);
   let client: GrpcClient | undefined;
   let authenticator: ClientAuthenticator | undefined;
   const start = async (host: Host): Promise<void> => {
@@ -37,7 +39,7 @@ export function createOtlpGrpcExporter(
   const shutdown = async (): Promise<void> => client?.close();
   const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
     if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
-    const headers = await authenticator?.authorization();
+    const headers = await authenticator?.authorization({ headers: own, metadata: batch.metadata });
     const options = { timeoutMs: config.timeout, signal: abort, headers };
     const result = await client.unary(REQUESTS[signal].grpcPath, batch.chunks, options);
     if (result.code !== GRPC.ok) throw exportError(result);
@@ -51,18 +53,35 @@ export function createOtlpGrpcExporter(
   return createQueuedExporter(settings, helper, push, { start, shutdown });
 }
 
+/** gRPC's own lower bound: servers end connections that are pinged more often. */
+const PING_MIN_MS = 10_000;
+
+function keepaliveOf({ keepalive }: OtlpGrpcConfig): ClientKeepalive | undefined {
+  if (keepalive === undefined || keepalive === null || keepalive.time === 0) return undefined;
+  return {
+    timeMs: Math.max(keepalive.time, PING_MIN_MS),
+    timeoutMs: keepalive.timeout,
+    permitWithoutStream: keepalive.permit_without_stream,
+  };
+}
+
+function ownHeaders({ headers }: OtlpGrpcConfig): Readonly<Record<string, string>> {
+  const pairs = [...headers].map(([name, value]) => [name.toLowerCase(), value.reveal()]);
+  return Object.fromEntries(pairs);
+}
+
 async function connect(settings: ExporterSettings, config: OtlpGrpcConfig): Promise<GrpcClient> {
   const { endpoint, tls } = config;
   const isPlain = endpoint.scheme === "http" || (tls.insecure && endpoint.scheme !== "https");
-  const headers = [...config.headers].map(([name, value]) => [name.toLowerCase(), value.reveal()]);
   return new GrpcClient({
     host: endpoint.host === "" ? "localhost" : endpoint.host,
     port: endpoint.port,
     tls: isPlain ? undefined : await loadClientTls(tls),
     compression: config.compression,
-    headers: Object.fromEntries(headers),
+    headers: ownHeaders(config),
     userAgent: config.user_agent || userAgent(settings.buildInfo.version),
     authority: config.authority || undefined,
+    keepalive: keepaliveOf(config),
   });
 }
 

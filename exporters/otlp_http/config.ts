@@ -60,7 +60,7 @@ export const configSchema: z.ZodType<OtlpHttpConfig> = z
     metrics_endpoint: url("URL for metrics, taken as it is."),
     logs_endpoint: url("URL for logs, taken as it is."),
     encoding: z.enum(["proto", "json"]).default("proto").describe("Body: protobuf or OTLP/JSON."),
-    compression: encodingSchema(),
+    compression: encodingSchema("http"),
     tls: tlsClientSchema.prefault({}).describe("Used for https URLs."),
     headers: headers().describe("Sent with every request."),
     auth: authSchema(),

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ClientAuthenticator, clientAuthenticator } from "../../src/component/auth.ts";
+import {
+  type ClientAuthenticator,
+  clientAuthenticator,
+  type RequestHeaders,
+} from "../../src/component/auth.ts";
 import type { Exporter, ExporterSettings, Host } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
@@ -41,8 +45,8 @@ export function createOtlpHttpExporter(
   const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
     if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
     const body = await compress(config.compression, encode(signal, config.encoding, batch));
-    const authorization = await authenticator?.authorization();
-    const sent = authorization === undefined ? headers : { ...headers, ...authorization };
+    const request = { headers, metadata: batch.metadata };
+    const sent = withHeaders(headers, await authenticator?.authorization(request));
     const answer = await client.post(url, sent, body, abort).catch((cause: unknown) => {
       throw connectionError(url, cause);
     });
@@ -79,13 +83,23 @@ function requestHeaders(
   settings: ExporterSettings,
   config: OtlpHttpConfig,
 ): Readonly<Record<string, string>> {
-  const own = [...config.headers].map(([name, value]) => [name, value.reveal()]);
+  const own = [...config.headers].map(([name, value]) => [name.toLowerCase(), value.reveal()]);
   return {
     "user-agent": userAgent(settings.buildInfo.version),
     ...Object.fromEntries(own),
     "content-type": CONTENT_TYPES[config.encoding],
     ...(config.compression === "none" ? {} : { "content-encoding": config.compression }),
   };
+}
+
+function withHeaders(
+  headers: Readonly<Record<string, string>>,
+  changes: RequestHeaders | undefined,
+): Readonly<Record<string, string>> {
+  if (changes === undefined) return headers;
+  const all = Object.entries({ ...headers, ...changes });
+  const kept = all.filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(kept);
 }
 
 function encode(signal: OtlpSignal, encoding: "proto" | "json", batch: Batch): Uint8Array {

@@ -2,14 +2,17 @@
 import { z } from "zod";
 import { type AuthConfig, authSchema } from "../../src/component/auth.ts";
 import { type TlsServerConfig, tlsServerSchema } from "../../src/config/tls-server.ts";
-import { byteSize, type Endpoint, endpoint, endpointOf } from "../../src/config/types.ts";
+import { byteSize, duration, type Endpoint, endpoint, endpointOf } from "../../src/config/types.ts";
 import { type CorsConfig, corsSchema } from "../../src/transport/cors.ts";
+import type { ServerKeepalive } from "../../src/transport/grpc-keepalive.ts";
 
 export interface GrpcConfig {
   readonly endpoint: Endpoint;
   readonly tls: TlsServerConfig | undefined;
   readonly max_recv_msg_size_mib: number;
   readonly max_concurrent_streams: number;
+  readonly keepalive: ServerKeepalive | undefined;
+  readonly include_metadata: boolean;
   readonly auth?: AuthConfig | null | undefined;
 }
 
@@ -20,6 +23,7 @@ export interface HttpConfig {
   readonly metrics_url_path: string;
   readonly logs_url_path: string;
   readonly max_request_body_size: number;
+  readonly include_metadata: boolean;
   readonly auth?: AuthConfig | null | undefined;
   readonly cors?: CorsConfig | null | undefined;
 }
@@ -49,10 +53,44 @@ function urlPath(path: string): z.ZodType<string> {
     .describe("Path of the signal.");
 }
 
+const never = Number.POSITIVE_INFINITY;
+const DEFAULT_PING_MS = 2 * 60 * 60 * 1000;
+/** 0 is never, as in gRPC. */
+const orNever = (ms: number): number => (ms === 0 ? never : ms);
+
+const serverParameters = z.strictObject({
+  max_connection_idle: duration().default(0).describe("Ended without a call so long; 0: never."),
+  max_connection_age: duration().default(0).describe("Ended after so long; 0 is never."),
+  max_connection_age_grace: duration().default(0).describe("Open calls have so long; 0: no end."),
+  time: duration().default(DEFAULT_PING_MS).describe("Between two pings of the server."),
+  timeout: duration().default(20_000).describe("Without an answer for so long it is over."),
+});
+const enforcementPolicy = z.strictObject({
+  min_time: duration().default(300_000).describe("Clients may ping no more often."),
+  permit_without_stream: z.boolean().default(false).describe("Also while they send nothing."),
+});
+
 const keepalive = z
-  .looseObject({})
+  .strictObject({
+    server_parameters: serverParameters.nullish(),
+    enforcement_policy: enforcementPolicy.nullish(),
+  })
   .nullish()
-  .describe("Accepted; connections are kept open as long as the client does.");
+  .transform((config): ServerKeepalive | undefined => {
+    if (config === undefined || config === null) return undefined;
+    const server = config.server_parameters ?? serverParameters.parse({});
+    const policy = config.enforcement_policy;
+    return {
+      maxIdleMs: orNever(server.max_connection_idle),
+      maxAgeMs: orNever(server.max_connection_age),
+      maxAgeGraceMs: orNever(server.max_connection_age_grace),
+      pingEveryMs: server.time === 0 ? DEFAULT_PING_MS : server.time,
+      pingTimeoutMs: server.timeout === 0 ? 20_000 : server.timeout,
+      clientPingMinMs: policy?.min_time ?? 0,
+      clientPingsWithoutCalls: policy?.permit_without_stream ?? false,
+    };
+  })
+  .describe("When connections are pinged and ended; pings of clients are free without a policy.");
 
 const grpc = z
   .strictObject({
@@ -73,7 +111,7 @@ const grpc = z
     write_buffer_size: byteSize().default(0).describe("Accepted, without effect."),
     keepalive,
     auth: authSchema(),
-    include_metadata: z.boolean().default(false).describe("Accepted, without effect."),
+    include_metadata: z.boolean().default(false).describe("Batches carry the request's headers."),
   })
   .transform((config): GrpcConfig | undefined =>
     config.enabled ? { ...config, tls: config.tls ?? undefined } : undefined,
@@ -94,7 +132,7 @@ const http = z
       .describe("Largest body, also after decompression; 0 is 20 MiB."),
     auth: authSchema(),
     cors: corsSchema(),
-    include_metadata: z.boolean().default(false).describe("Accepted, without effect."),
+    include_metadata: z.boolean().default(false).describe("Batches carry the request's headers."),
   })
   .transform((config): HttpConfig | undefined =>
     config.enabled ? { ...config, tls: config.tls ?? undefined } : undefined,

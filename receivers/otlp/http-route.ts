@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { type OtlpSignal, REQUESTS } from "../../src/pdata/requests.ts";
+import type { CallPeer } from "../../src/transport/grpc-server.ts";
 import {
   encodeStatus,
   GRPC,
@@ -19,8 +20,8 @@ const CODES: ReadonlyMap<number, number> = new Map([
 const NO_BYTES = new Uint8Array(0);
 
 export interface RouteEvents {
-  /** Takes a protobuf body and ends with a status. `sender` is an IP address, or empty. */
-  consume(body: Uint8Array, sender: string, done: (status: GrpcStatus) => void): void;
+  /** Takes a protobuf body and ends with a status. */
+  consume(body: Uint8Array, peer: CallPeer, done: (status: GrpcStatus) => void): void;
   /** A JSON body could not be read. */
   malformed(): void;
 }
@@ -33,14 +34,14 @@ export function otlpRoute(signal: OtlpSignal, events: RouteEvents): HttpRoute {
       respond(status.code === GRPC.ok ? success(isJson) : failed(isJson, status));
     };
     if (!isJson) {
-      events.consume(post.body, post.sender, done);
+      events.consume(post.body, post, done);
       return;
     }
     const result =
       post.body.length === 0
         ? { ok: false as const, message: "the body is empty" }
         : fromOtlpJson(REQUESTS[signal].request, post.body);
-    if (result.ok) events.consume(result.bytes, post.sender, done);
+    if (result.ok) events.consume(result.bytes, post, done);
     else {
       events.malformed();
       done({ code: GRPC.invalidArgument, message: result.message });

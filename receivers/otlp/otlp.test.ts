@@ -16,6 +16,7 @@ import {
 } from "../../src/telemetry/memory-telemetry.ts";
 import { GrpcClient, type GrpcResult } from "../../src/transport/grpc-client.ts";
 import { decodeStatus, GRPC } from "../../src/transport/grpc-status.ts";
+import { snappyEncode, snappyStreamEncode } from "../../src/transport/snappy.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
 import { OtlpReceiver } from "./otlp.ts";
@@ -291,3 +292,25 @@ test("bytes that are not HTTP, cut-off and slow bodies do not stop the others", 
   assert.equal((await post(running, "/v1/traces", golden("traces", "bin"))).status, 200);
   assert.equal(running.batches.length, 1);
 });
+
+test("with include_metadata a batch carries the request's headers, else not", async (context) => {
+  const running = await run(context, ["traces"], { include_metadata: true });
+  const headers = { "content-type": "application/x-protobuf", "X-Tenant": "acme" };
+  await post(running, "/v1/traces", golden("traces", "bin"), headers);
+  assert.deepEqual(running.batches[0]?.metadata?.["x-tenant"], ["acme"]);
+  const plain = await run(context, ["traces"]);
+  await post(plain, "/v1/traces", golden("traces", "bin"), headers);
+  assert.equal(plain.batches[0]?.metadata, undefined);
+});
+
+for (const [encoding, packed] of [
+  ["snappy", snappyEncode(golden("traces", "bin"))],
+  ["x-snappy-framed", snappyStreamEncode(golden("traces", "bin"))],
+] as const) {
+  test(`a body in ${encoding} is taken over HTTP`, async (context) => {
+    const running = await run(context, ["traces"]);
+    const headers = { "content-type": "application/x-protobuf", "content-encoding": encoding };
+    assert.equal((await post(running, "/v1/traces", packed, headers)).status, 200);
+    assert.deepEqual(running.batches[0]?.chunks, [golden("traces", "bin")]);
+  });
+}

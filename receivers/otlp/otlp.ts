@@ -7,7 +7,12 @@ import { isOtlpSignal, OTLP_SIGNALS, type OtlpSignal, REQUESTS } from "../../src
 import { validateRequest } from "../../src/pdata/validate.ts";
 import { offsetOf } from "../../src/pdata/wire.ts";
 import { createReceipt } from "../../src/pipeline/receipt.ts";
-import { GrpcServer, OK, type UnaryHandler } from "../../src/transport/grpc-server.ts";
+import {
+  type CallPeer,
+  GrpcServer,
+  OK,
+  type UnaryHandler,
+} from "../../src/transport/grpc-server.ts";
 import { GRPC, type GrpcStatus } from "../../src/transport/grpc-status.ts";
 import { HttpServer } from "../../src/transport/http-server.ts";
 import { loadServerTls } from "../../src/transport/tls.ts";
@@ -29,8 +34,9 @@ export type Done = (status: GrpcStatus) => void;
 interface Received {
   readonly transport: Transport;
   readonly body: Uint8Array;
-  /** An IP address, or empty. */
-  readonly sender: string;
+  readonly peer: CallPeer;
+  /** Do the batches carry the request's headers? */
+  readonly includeMetadata: boolean;
 }
 
 /** OTLP over gRPC and HTTP: one pair of servers for all signals. */
@@ -96,10 +102,11 @@ export class OtlpReceiver implements Receiver {
   }
 
   async #startGrpc(config: GrpcConfig, host: Host): Promise<void> {
+    const { include_metadata: includeMetadata } = config;
     const methods = new Map<string, UnaryHandler>();
     for (const signal of this.#signals()) {
-      methods.set(REQUESTS[signal].grpcPath, (message, reply, sender) =>
-        this.#consume(signal, { transport: "grpc", body: message, sender }, reply),
+      methods.set(REQUESTS[signal].grpcPath, (body, reply, peer) =>
+        this.#consume(signal, { transport: "grpc", body, peer, includeMetadata }, reply),
       );
     }
     const messageMib = config.max_recv_msg_size_mib || MESSAGE_MIB_DEFAULT;
@@ -112,6 +119,7 @@ export class OtlpReceiver implements Receiver {
       openBytesMax: Math.max(OPEN_BYTES_MAX, messageMib * MIB),
       receiveTimeoutMs: RECEIVE_TIMEOUT_MS,
       authenticator: serverAuthenticator(host, config.auth),
+      keepalive: config.keepalive,
     });
     const { logger } = this.#settings.telemetry;
     logger.info("Starting GRPC server", { endpoint: config.endpoint.text });
@@ -119,6 +127,7 @@ export class OtlpReceiver implements Receiver {
   }
 
   async #startHttp(config: HttpConfig, host: Host): Promise<void> {
+    const { include_metadata: includeMetadata } = config;
     const paths: Readonly<Record<OtlpSignal, string>> = {
       traces: config.traces_url_path,
       metrics: config.metrics_url_path,
@@ -128,8 +137,8 @@ export class OtlpReceiver implements Receiver {
       this.#signals().map((signal) => [
         paths[signal],
         otlpRoute(signal, {
-          consume: (body, sender, done) =>
-            this.#consume(signal, { transport: "http", body, sender }, done),
+          consume: (body, peer, done) =>
+            this.#consume(signal, { transport: "http", body, peer, includeMetadata }, done),
           malformed: () => this.#counters.http.malformed.add(1),
         }),
       ]),
@@ -151,7 +160,7 @@ export class OtlpReceiver implements Receiver {
 
   /** Validates one request body, hands it on and answers by what becomes of it. */
   #consume(signal: OtlpSignal, received: Received, done: Done): void {
-    const { transport, body, sender } = received;
+    const { transport, body, peer } = received;
     const counters = this.#counters[transport];
     const items = validateRequest(signal, body);
     if (items < 0) {
@@ -173,8 +182,20 @@ export class OtlpReceiver implements Receiver {
     const receipt = createReceipt((outcome) => done(statusOf(outcome)));
     const chunks = [body];
     const bytes = body.length;
-    this.#outputs[signal].next({ signal, chunks, items, bytes, transport, sender, receipt });
+    const { sender } = peer;
+    const batch = { signal, chunks, items, bytes, transport, sender, receipt };
+    const isPlain = !received.includeMetadata;
+    this.#outputs[signal].next(isPlain ? batch : { ...batch, metadata: metadataOf(peer) });
   }
+}
+
+/** Without HTTP/2's own fields. */
+function metadataOf({ headers }: CallPeer): Readonly<Record<string, readonly string[]>> {
+  const metadata: Record<string, readonly string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !name.startsWith(":")) metadata[name] = [value].flat();
+  }
+  return metadata;
 }
 
 /** What was dropped on purpose needs no second try: it is accepted for the client. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import type { Batch } from "../model/batch.ts";
 import type { Extension, Host } from "./component.ts";
 import { AgentError } from "./errors.ts";
 
@@ -12,10 +13,20 @@ export interface ServerAuthenticator extends Extension {
   authenticate(header: HeaderLookup): Promise<string | undefined>;
 }
 
+/** Headers of a request by their lower-case names; undefined: not to be sent. */
+export type RequestHeaders = Readonly<Record<string, string | undefined>>;
+
+/** A request that is about to be sent. */
+export interface OutgoingRequest {
+  readonly headers: RequestHeaders;
+  /** Of the request that brought the data, where the receiver has `include_metadata`. */
+  readonly metadata?: Batch["metadata"];
+}
+
 /** An extension that shows others who we are. */
 export interface ClientAuthenticator extends Extension {
-  /** Headers that a request must carry now, names in lower case. Rejects when there are none. */
-  authorization(): Promise<Readonly<Record<string, string>>>;
+  /** Headers that change what the request carries. Rejects when it must not be sent. */
+  authorization(request: OutgoingRequest): Promise<RequestHeaders>;
 }
 
 /** `auth` of a server or a client. */

@@ -41,6 +41,11 @@ export interface Batch {
   readonly transport?: string;
   /** The IP address that it came from; what merges batches of several senders leaves it out. */
   readonly sender?: string;
+  /**
+   * Headers of the request that brought it, by lower-case name, where the receiver has
+   * `include_metadata`; what merges batches leaves it out.
+   */
+  readonly metadata?: Readonly<Record<string, readonly string[]>> | undefined;
   /** Present when the producer waits for what becomes of the batch. */
   readonly receipt?: Receipt;
   /**

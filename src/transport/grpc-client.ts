@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import type { ConnectionOptions } from "node:tls";
 import { BufferPool } from "./buffer-pool.ts";
-import { compress, type Encoding } from "./compression.ts";
+import { compress, type Encoding, grpcEncoding } from "./compression.ts";
 import { framedBytes, frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
 import {
   decodeGrpcMessage,
@@ -12,7 +17,7 @@ import {
   grpcCodeOfHttp,
   toGrpcTimeout,
 } from "./grpc-status.ts";
-import { Http2Connection } from "./http2-connection.ts";
+import { type ClientKeepalive, Http2Connection } from "./http2-connection.ts";
 
 export interface GrpcClientOptions {
   readonly host: string;
@@ -24,11 +29,12 @@ export interface GrpcClientOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly userAgent: string;
   readonly authority: string | undefined;
+  readonly keepalive?: ClientKeepalive | undefined;
 }
 
 export interface CallOptions {
-  /** Besides those of all calls; names in lower case. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Besides those of all calls; names in lower case. Undefined takes one of those away. */
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
   /** Told to the server; 0 is none. The call itself ends by `signal`. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -71,7 +77,7 @@ export class GrpcClient {
   ): Promise<GrpcResult> {
     const { compression } = this.#options;
     const isPlain = compression === "none";
-    const body = isPlain ? chunks : [await compress(compression, joined(chunks))];
+    const body = isPlain ? chunks : [await compress(grpcEncoding(compression), joined(chunks))];
     const connection = this.#connected();
     if (typeof connection === "string") return failure(GRPC.unavailable, connection);
     const target = this.#frames.take(framedBytes(body));
@@ -100,7 +106,12 @@ export class GrpcClient {
     const { host, port, tls } = this.#options;
     const scheme = tls === undefined ? "http" : "https";
     const shown = host.includes(":") ? `[${host}]` : host;
-    const connection = new Http2Connection(`${scheme}://${shown}:${port}`, tls, {
+    const link = {
+      origin: `${scheme}://${shown}:${port}`,
+      tls,
+      keepalive: this.#options.keepalive,
+    };
+    const connection = new Http2Connection(link, {
       seen: () => {
         this.#failures = 0;
         this.#retryAtMs = 0;
@@ -132,7 +143,7 @@ export class GrpcClient {
     const { promise, resolve } = Promise.withResolvers<GrpcResult>();
     let stream: ClientHttp2Stream;
     try {
-      stream = connection.session.request(this.#headers(call));
+      stream = connection.request(this.#headers(call));
     } catch (error) {
       return Promise.resolve(failure(GRPC.unavailable, messageOf(error)));
     }
@@ -156,7 +167,7 @@ export class GrpcClient {
     return promise;
   }
 
-  #headers(call: CallOptions & { readonly path: string }): Record<string, string> {
+  #headers(call: CallOptions & { readonly path: string }): OutgoingHttpHeaders {
     const { headers, compression, userAgent, authority } = this.#options;
     return {
       ...headers,

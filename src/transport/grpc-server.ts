@@ -4,6 +4,7 @@ import {
   createSecureServer,
   createServer,
   type Http2Server,
+  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -12,8 +13,9 @@ import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
 import type { ServerAuthenticator } from "../component/auth.ts";
 import { closeServer } from "./close-server.ts";
-import { DECODINGS, type Decompressed, decompress } from "./compression.ts";
+import { DECODINGS, type Decompressed, decompress, grpcEncoding } from "./compression.ts";
 import { frameMessage, HEADER_BYTES } from "./grpc-frame.ts";
+import { type ServerKeepalive, SessionKeeper } from "./grpc-keepalive.ts";
 import {
   encodeGrpcMessage,
   encodeStatus,
@@ -26,9 +28,15 @@ import { type ListenAddress, listen } from "./listen.ts";
 /** Ends a call. `body` is the response message when the code is OK. */
 export type Reply = (status: GrpcStatus, body?: Uint8Array) => void;
 
+/** Who sent a request, and how. */
+export interface CallPeer {
+  /** IP address of the other end, empty where it has none. */
+  readonly sender: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
 /** Takes one request message and calls `reply` once, now or later. */
-/** `sender` is the IP address of the other end, empty where it has none. */
-export type UnaryHandler = (message: Uint8Array, reply: Reply, sender: string) => void;
+export type UnaryHandler = (message: Uint8Array, reply: Reply, peer: CallPeer) => void;
 
 export interface GrpcServerOptions {
   readonly address: ListenAddress;
@@ -44,6 +52,7 @@ export interface GrpcServerOptions {
   readonly receiveTimeoutMs: number;
   /** Who is let in; everybody when undefined. */
   readonly authenticator?: Pick<ServerAuthenticator, "authenticate"> | undefined;
+  readonly keepalive?: ServerKeepalive | undefined;
 }
 
 const INITIAL_WINDOW_BYTES = 1024 * 1024;
@@ -51,7 +60,7 @@ const SESSION_WINDOW_BYTES = 16 * 1024 * 1024;
 const HEADER_LIST_BYTES_MAX = 16 * 1024;
 const SWEEP_MS = 1_000;
 const CONTENT_TYPE = "application/grpc";
-const ACCEPT_ENCODING = "identity,gzip,zstd";
+const ACCEPT_ENCODING = "identity,gzip,zstd,snappy";
 
 export const OK: GrpcStatus = { code: GRPC.ok, message: "" };
 
@@ -59,7 +68,7 @@ export const OK: GrpcStatus = { code: GRPC.ok, message: "" };
 export class GrpcServer {
   readonly #options: GrpcServerOptions;
   readonly #server: Http2Server;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sessions = new Map<Http2Session, SessionKeeper>();
   /** Also those that never became a session. */
   readonly #sockets = new Set<Socket>();
   readonly #calls = new Set<Call>();
@@ -102,11 +111,11 @@ export class GrpcServer {
       server: this.#server,
       signal,
       end: () => {
-        for (const session of this.#sessions) session.close();
+        for (const session of this.#sessions.keys()) session.close();
       },
       isBusy: () => this.#calls.size > 0,
       cut: () => {
-        for (const session of this.#sessions) session.destroy();
+        for (const session of this.#sessions.keys()) session.destroy();
         for (const socket of this.#sockets) socket.destroy();
       },
     });
@@ -114,7 +123,8 @@ export class GrpcServer {
   }
 
   #open(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
+    const { keepalive, receiveTimeoutMs: helloTimeoutMs } = this.#options;
+    this.#sessions.set(session, new SessionKeeper(session, { keepalive, helloTimeoutMs }));
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     session.on("close", () => this.#sessions.delete(session));
     session.on("error", () => undefined);
@@ -133,7 +143,11 @@ export class GrpcServer {
       return this.#openBytes <= this.#options.openBytesMax;
     });
     this.#calls.add(call);
+    const { session } = stream;
+    const keeper = session === undefined ? undefined : this.#sessions.get(session);
+    keeper?.callBegins();
     stream.on("close", () => {
+      keeper?.callEnds();
       this.#calls.delete(call);
       call.release();
     });
@@ -142,12 +156,14 @@ export class GrpcServer {
   #expire(): void {
     const nowMs = performance.now();
     for (const call of this.#calls) call.expire(nowMs);
+    for (const keeper of this.#sessions.values()) keeper.check(nowMs);
   }
 }
 
 class Call {
   readonly #stream: ServerHttp2Stream;
   readonly #options: GrpcServerOptions;
+  readonly #headers: IncomingHttpHeaders;
   readonly #encoding: string;
   readonly #handler: UnaryHandler | undefined;
   readonly #path: string;
@@ -169,6 +185,7 @@ class Call {
     this.#stream = stream;
     this.#options = options;
     this.#reserve = reserve;
+    this.#headers = headers;
     this.#path = headers[":path"] ?? "";
     this.#handler = options.methods.get(this.#path);
     this.#encoding = String(headers["grpc-encoding"] ?? "identity");
@@ -249,7 +266,8 @@ class Call {
   }
 
   #decompress(message: Uint8Array): void {
-    if (!DECODINGS.includes(this.#encoding)) {
+    const encoding = grpcEncoding(this.#encoding);
+    if (!DECODINGS.includes(encoding)) {
       const isIdentity = this.#encoding === "identity";
       this.#end(
         isIdentity
@@ -264,7 +282,7 @@ class Call {
       );
       return;
     }
-    const result = decompress(this.#encoding, message, this.#options.messageBytesMax);
+    const result = decompress(encoding, message, this.#options.messageBytesMax);
     if (result instanceof Promise) void result.then((later) => this.#decompressed(later));
     else this.#decompressed(result);
   }
@@ -302,7 +320,8 @@ class Call {
 
   #give(message: Uint8Array): void {
     const sender = this.#stream.session?.socket.remoteAddress ?? "";
-    this.#handler?.(message, (status, body) => this.#end(status, body), sender);
+    const peer = { sender, headers: this.#headers };
+    this.#handler?.(message, (status, body) => this.#end(status, body), peer);
   }
 
   #end(status: GrpcStatus, body: Uint8Array = NO_BYTES): void {

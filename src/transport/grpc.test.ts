@@ -73,7 +73,7 @@ async function rawServer(context: TestContext, server: Server | Http2Server): Pr
 
 const echo: UnaryHandler = (message, reply) => reply(OK, message);
 
-for (const compression of ["none", "gzip", "zstd"] as const) {
+for (const compression of ["none", "gzip", "zstd", "snappy"] as const) {
   test(`chunks arrive as one message with compression ${compression}`, async (context) => {
     const port = await serve(context, echo, { messageBytesMax: 2 ** 20 });
     const client = clientTo(context, port, compression);

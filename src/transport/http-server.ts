@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
@@ -24,6 +30,7 @@ export interface HttpPost {
   readonly body: Uint8Array;
   /** The IP address of the other end, empty where it has none. */
   readonly sender: string;
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** What answers the POSTs of one path. */
@@ -200,7 +207,8 @@ export class HttpServer {
       send(request, response, route.failure(contentType, 400, message));
       return;
     }
-    const post = { contentType, body: body.bytes, sender: request.socket.remoteAddress ?? "" };
+    const sender = request.socket.remoteAddress ?? "";
+    const post = { contentType, body: body.bytes, sender, headers: request.headers };
     route.handle(post, (answer) => send(request, response, answer));
   }
 }

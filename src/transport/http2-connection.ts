@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ClientHttp2Session, connect } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 
@@ -8,6 +13,21 @@ export interface ConnectionEvents {
   seen(): void;
   /** No more calls can be made on it. Called once; `error` is undefined after an orderly end. */
   ended(error: unknown): void;
+}
+
+/** Pings of a client that has calls open, or of any. */
+export interface ClientKeepalive {
+  /** Between two pings; 0 is none. */
+  readonly timeMs: number;
+  /** Without an answer for so long the connection is over. */
+  readonly timeoutMs: number;
+  readonly permitWithoutStream: boolean;
+}
+
+export interface ConnectionTarget {
+  readonly origin: string;
+  readonly tls: ConnectionOptions | undefined;
+  readonly keepalive: ClientKeepalive | undefined;
 }
 
 const INITIAL_WINDOW_BYTES = 1024 * 1024;
@@ -22,10 +42,12 @@ export class Http2Connection {
   isSeen = false;
   readonly #events: ConnectionEvents;
   readonly #timer: NodeJS.Timeout;
+  #keepalive: NodeJS.Timeout | undefined;
+  #calls = 0;
   #socket: Socket | undefined;
   #hasEnded = false;
 
-  constructor(origin: string, tls: ConnectionOptions | undefined, events: ConnectionEvents) {
+  constructor({ origin, tls, keepalive }: ConnectionTarget, events: ConnectionEvents) {
     this.#events = events;
     this.session = connect(origin, {
       ...tls,
@@ -38,6 +60,7 @@ export class Http2Connection {
     this.session.once("remoteSettings", () => {
       this.isSeen = true;
       clearTimeout(this.#timer);
+      if (keepalive !== undefined && keepalive.timeMs > 0) this.#keepAlive(keepalive);
       events.seen();
     });
     this.session.on("error", (error) => this.#end(error));
@@ -63,11 +86,25 @@ export class Http2Connection {
     return true;
   }
 
+  /** Makes a call. Throws when it cannot. */
+  request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    const stream = this.session.request(headers);
+    this.#calls++;
+    stream.once("close", () => this.#calls--);
+    return stream;
+  }
+
+  #keepAlive({ timeMs, timeoutMs, permitWithoutStream }: ClientKeepalive): void {
+    this.#keepalive = setInterval(() => {
+      if (this.#calls > 0 || permitWithoutStream) this.probe(timeoutMs);
+    }, timeMs).unref();
+  }
+
   /** Is anybody there? A silent connection is dropped. */
-  probe(): void {
+  probe(timeoutMs: number = PING_TIMEOUT_MS): void {
     const { session } = this;
     if (!this.isUsable || session.connecting) return;
-    const timer = setTimeout(() => this.destroy(new Error("no answer to a ping")), PING_TIMEOUT_MS);
+    const timer = setTimeout(() => this.destroy(new Error("no answer to a ping")), timeoutMs);
     timer.unref();
     if (!session.ping(() => clearTimeout(timer))) clearTimeout(timer);
   }
@@ -92,6 +129,7 @@ export class Http2Connection {
 
   #end(error: unknown): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#keepalive);
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#events.ended(error);

@@ -81,6 +81,10 @@ function bodyOf(factory: Factory, toPort: number): string {
       return "{scrapers: {load: }}";
     case "basicauth":
       return "{client_auth: {username: ann}}";
+    case "headers_setter":
+      return "{headers: [{key: a, value: b}]}";
+    case "oauth2client":
+      return '{client_id: a, client_secret: b, token_url: "http://127.0.0.1:1/"}';
     case "bearertokenauth":
       return "{token: t}";
     case "file_storage":
@@ -90,6 +94,8 @@ function bodyOf(factory: Factory, toPort: number): string {
     case "ui":
       return `{directory: ${join(folder, "store-1")}, endpoint: "127.0.0.1:0"}`;
     case "health_check":
+    case "pprof":
+    case "zpages":
       return `{endpoint: "127.0.0.1:${toPort}"}`;
     case "attributes":
       return "{actions: [{key: a, value: 1, action: upsert}]}";
