@@ -7,6 +7,7 @@ import {
   STITCH_KEY,
   STITCH_KEY_BYTES,
   STITCH_KEY_VERSION,
+  TRIGGER_ASYNC_ID,
 } from "../../src/model/stitch-key.ts";
 import { readFixed32 } from "../../src/pdata/wire.ts";
 
@@ -58,6 +59,8 @@ export class StitchKey {
   role = 0;
   flags = 0;
   triggerKind = 0;
+  /** The runtime's ids name the trigger. */
+  isByAsyncId = false;
   /** On the writing thread. */
   openRequests = 0;
   openInProcess = 0;
@@ -74,7 +77,9 @@ export class StitchKey {
     const start = at + PREFIX.length;
     this.role = bytes[start + 1] ?? 0;
     this.flags = bytes[start + 2] ?? 0;
-    this.triggerKind = bytes[start + 3] ?? 0;
+    const kind = bytes[start + 3] ?? 0;
+    this.triggerKind = kind & ~TRIGGER_ASYNC_ID;
+    this.isByAsyncId = (kind & TRIGGER_ASYNC_ID) !== 0;
     const open = readFixed32(bytes, start + 4);
     this.openRequests = open & 0xffff;
     this.openInProcess = open >>> 16;

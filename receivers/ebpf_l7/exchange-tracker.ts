@@ -18,6 +18,7 @@ import {
   KEY_SAME_CONNECTION,
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
+  TRIGGER_ASYNC_ID,
   TRIGGER_GOROUTINE,
   TRIGGER_JAVA,
   TRIGGER_NONE,
@@ -152,8 +153,8 @@ export class ExchangeTracker implements ConnectionEvents {
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
     if (cursor.lineage === LINEAGE_NODE) {
-      link.flags |= KEY_ASYNC_ID;
       this.#resolveTrigger(connection, link);
+      if (link.triggerKind !== TRIGGER_NONE) link.triggerKind |= TRIGGER_ASYNC_ID;
     } else if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
     else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
     // What woke the thread may be of a request that was read before.

@@ -5,7 +5,7 @@
  * `stitch.key`, the first attribute of the span, removed by the processor. Little-endian;
  * ids are opaque bytes, as in OTLP. Layout (offset: field):
  *
- *  0 u8 version (1)   1 u8 role   2 u8 flags   3 u8 trigger kind
+ *  0 u8 version (1)   1 u8 role   2 u8 flags   3 u8 trigger kind, with TRIGGER_ASYNC_ID
  *  4 u16 server requests open on the thread that wrote the request, when it did (client role)
  *  6 u16 the same of its process, but for those open for longer than 5 to 10 s; both: 65,535 and more
  *  8 u8[8] the span's own id
@@ -38,11 +38,6 @@ export const KEY_SAME_CONNECTION = 0x20;
  * once: the request may have waited for its connection, in a queue of the process.
  */
 export const KEY_POOL_BUSY = 0x40;
-/**
- * The runtime says in which turn of its event loop the request was made: the trigger is what was
- * read then, whatever was read since.
- */
-export const KEY_ASYNC_ID = 0x80;
 /** This agent does not watch the other end, and has had time to notice: its span will not come. */
 export const KEY_PEER_ABSENT = 0x80;
 
@@ -57,6 +52,12 @@ export const TRIGGER_GOROUTINE = 3;
 export const TRIGGER_PYTHON = 4;
 /** The incoming request that the JVM's task works for, or the one that handed it over. */
 export const TRIGGER_JAVA = 5;
+
+/**
+ * With the kind, of a request or of a response: the runtime said in which turn of its event loop the
+ * call was made; the trigger is what was read then, whatever was read since.
+ */
+export const TRIGGER_ASYNC_ID = 0x10;
 
 /** Attributes that `span_stitch` writes on a span whose parent it found. */
 export const STITCH_EVIDENCE = "stitch.evidence";

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  KEY_ASYNC_ID,
   KEY_TRIGGER_OPEN,
   ROLE_CLIENT,
   TRIGGER_GOROUTINE,
@@ -50,7 +49,7 @@ export const asyncId: Evidence = {
   name: "async_id",
   target: "trigger",
   offer(key) {
-    if (key.role !== ROLE_CLIENT || !key.has(KEY_ASYNC_ID)) return 0;
+    if (key.role !== ROLE_CLIENT || !key.isByAsyncId) return 0;
     if (key.triggerKind === TRIGGER_RESPONSE) return 97;
     return key.triggerKind === TRIGGER_REQUEST && key.has(KEY_TRIGGER_OPEN) ? 97 : 0;
   },
