@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many spans a second `span_stitch` in gateway mode joins on one core: node bench/gateway-speed.ts
+// How many spans a second `span_stitch` in gateway mode joins on one core.
 import { Gateway } from "../processors/span_stitch/gateway/gateway.ts";
 import type { Batch } from "../src/model/batch.ts";
 import { fromOtlpJson } from "../src/pdata/json-decode.ts";
@@ -47,25 +47,39 @@ function batchOf(first: number, isCaller: boolean): Batch {
   return { signal: "traces", chunks: [bytes], items: spans.length, bytes: bytes.length };
 }
 
-const { telemetry } = createMemoryTelemetry();
-const gateway = new Gateway(
-  {
-    ...{ id: "bench", telemetry, buildInfo: { version: "0" } },
-    ...{ signal: "traces", pipelineId: "traces" },
-  },
-  524_288,
-);
-const pairs = Array.from({ length: BATCHES }, (_, index) =>
-  [false, true].map((isCaller) => batchOf(index * TRACES_A_BATCH, isCaller)),
-);
-const before = process.cpuUsage();
-let spans = 0;
-for (const batches of pairs) {
-  for (const batch of batches) gateway.learn(batch);
-  for (const batch of batches) spans += gateway.join(batch).items;
+export interface GatewayResult {
+  readonly spans: number;
+  readonly cpuUsPerSpan: number;
+  readonly spansPerCpuSecond: number;
+  readonly joinedPieces: number;
 }
-const { user, system } = process.cpuUsage(before);
-const each = (user + system) / spans;
-console.log(
-  `${spans} spans, ${each.toFixed(2)} µs of CPU a span: ${Math.round(1e6 / each)} a second`,
-);
+
+/** All pieces are joined; CPU time, so that other load on the machine matters little. */
+export async function benchGateway(): Promise<GatewayResult> {
+  const { telemetry, value } = createMemoryTelemetry();
+  const gateway = new Gateway(
+    {
+      ...{ id: "bench", telemetry, buildInfo: { version: "0" } },
+      ...{ signal: "traces", pipelineId: "traces" },
+    },
+    524_288,
+  );
+  const pairs = Array.from({ length: BATCHES }, (_, index) =>
+    [false, true].map((isCaller) => batchOf(index * TRACES_A_BATCH, isCaller)),
+  );
+  const before = process.cpuUsage();
+  let spans = 0;
+  for (const batches of pairs) {
+    for (const batch of batches) gateway.learn(batch);
+    for (const batch of batches) spans += gateway.join(batch).items;
+  }
+  const { user, system } = process.cpuUsage(before);
+  const each = (user + system) / spans;
+  const joined = 'backstitch_span_stitch_gateway_joined_pieces{processor="bench"}';
+  return {
+    spans,
+    cpuUsPerSpan: Number(each.toFixed(3)),
+    spansPerCpuSecond: Math.round(1e6 / each),
+    joinedPieces: (await value(joined)) ?? 0,
+  };
+}

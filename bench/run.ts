@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, store, soak. Writes bench/results/NAME.json.
+// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, store, soak, conntrack, gateway, nat. Writes bench/results/NAME.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { benchCollector } from "./collector.ts";
+import { benchConntrack } from "./conntrack.ts";
+import { benchGateway } from "./gateway-speed.ts";
 import { benchKernelTime } from "./kernel-time.ts";
+import { benchNat } from "./nat.ts";
 import { benchNginxOverhead } from "./nginx-overhead.ts";
 import { benchOverload } from "./overload.ts";
 import { benchPage } from "./page.ts";
@@ -22,6 +25,9 @@ const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = 
   protocols: async () => benchProtocols(4),
   page: () => benchPage(8),
   store: (folder) => benchStore(folder, { spans: 10_000_000 }),
+  conntrack: () => benchConntrack(),
+  gateway: () => benchGateway(),
+  nat: () => benchNat(3000),
   soak: (folder) => benchSteadyRate(folder, { rate: 20_000, warmUpSeconds: 10, seconds: 300 }),
 };
 

@@ -2,14 +2,22 @@
 // A real dnsmasq behind a service's address, asked over UDP by dig.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startNatAgent } from "./nat-agent.ts";
+import { DENIED, startNatAgent } from "./nat-agent.ts";
 import { IPV4, NatBed } from "./nat-bed.ts";
 import { translate } from "./rules.ts";
 
 const PORT = 53;
 const BACKENDS = ["one", "two", "three"] as const;
 
-test("DNS through a service's address: each question names who answered, each answer who asked", async () => {
+for (const evidence of ["conntrack", "byte_name"] as const) {
+  const how = evidence === "conntrack" ? "" : ", connection tracking denied";
+  test(`DNS through a service's address${how}: each question names who answered, each answer who asked`, async () => {
+    await assertDns(evidence);
+  });
+}
+
+async function assertDns(evidence: "conntrack" | "byte_name"): Promise<void> {
+  const isDenied = evidence === "byte_name";
   await using bed = new NatBed();
   translate(bed, {
     ...{ addresses: IPV4, tool: "nft", layers: 1, masquerade: false },
@@ -40,8 +48,9 @@ test("DNS through a service's address: each question names who answered, each an
     targets,
     processors: {
       span_stitch: "{}",
-      nat_rewrite: `{conntrack: {namespaces: ["${bed.path("outer")}"]}, pairs: {enabled: false}}`,
+      nat_rewrite: `{conntrack: {namespaces: ["${bed.path("outer")}"]}, pairs: {enabled: ${isDenied}}}`,
     },
+    prefix: isDenied ? DENIED : [],
   });
   process.kill(client.pid, "SIGUSR2");
   assert.equal((await client.ended).code, 0, client.output());
@@ -55,7 +64,14 @@ test("DNS through a service's address: each question names who answered, each an
     const real = IPV4[BACKENDS[Number(answer) - 1] ?? assert.fail(`answer ${answer}`)];
     assert.equal(span.attributes.get("network.peer.address"), real);
     assert.equal(span.attributes.get("nat.original.network.peer.address"), IPV4.service);
-    assert.equal(span.attributes.get("nat.evidence"), "conntrack");
+    assert.equal(span.attributes.get("nat.evidence"), evidence);
   }
-  for (const span of servers) assert.equal(span.attributes.get("client.address"), IPV4.client);
-});
+  const asked = new Map(clients.map((span) => [span.spanId, span]));
+  for (const span of servers) {
+    assert.equal(span.attributes.get("client.address"), IPV4.client);
+    const parent = asked.get(span.parentSpanId);
+    assert.ok(parent !== undefined, "each answer's parent is its question");
+    assert.equal(parent.traceId, span.traceId);
+    assert.ok(asked.delete(parent.spanId));
+  }
+}

@@ -1,62 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real NAT of the kernel between namespaces; real HTTP; the agent as a user starts it.
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
 import type { FlatSpan } from "../support/otlp-json.ts";
-import { orders } from "../support/services.ts";
-import { startNatAgent } from "./nat-agent.ts";
-import { type Addresses, BACKEND_PORT, IPV4, IPV6, NatBed, SERVICE_PORT } from "./nat-bed.ts";
-import { type Translation, translate } from "./rules.ts";
+import type { HistogramPoint } from "../support/otlp-metrics-json.ts";
+import { type Addresses, BACKEND_PORT, IPV4, IPV6, SERVICE_PORT } from "./nat-bed.ts";
+import { BACKENDS, type Case, observe, underLoad } from "./observe.ts";
 
-const LOAD = join(import.meta.dirname, "../support/load-main.ts");
-const BACKENDS = ["one", "two", "three"] as const;
 const REQUESTS = 30;
-/** As agents that may not read connection tracking. */
-const DENIED = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"];
-
-interface Case extends Translation {
-  readonly evidence: "conntrack" | "byte_name";
-  /** Where the requests come from; a backend asks its own service then. */
-  readonly from?: "client" | "one";
-}
-
-/** Requests through the service, as the agent's spans show them. */
-async function observe(given: Case): Promise<readonly FlatSpan[]> {
-  const { addresses, evidence, from = "client" } = given;
-  await using bed = new NatBed();
-  translate(bed, given);
-  const targets: Record<string, number> = {};
-  for (const name of BACKENDS) {
-    const listen = `${addresses.url(addresses[name])}:${BACKEND_PORT}`;
-    const backend = await bed.start(name, { ...orders({ listen }), readyPort: BACKEND_PORT });
-    targets[name] = backend.pid;
-  }
-  const load = { host: addresses.service, port: SERVICE_PORT, requests: REQUESTS };
-  const options = { ...load, concurrency: 3, paths: ["/order/{id}"], keepAlive: false };
-  const isConntrack = evidence === "conntrack";
-  const namespaces = `["${bed.path("outer")}", "${bed.path("inner")}"]`;
-  const gate = join(import.meta.dirname, "gated-load.ts");
-  const client = await bed.start(from, {
-    command: process.execPath,
-    args: [gate, LOAD, JSON.stringify(options)],
-    readyOutput: /waiting/,
-  });
-  targets["client"] = client.pid;
-  await using agent = await startNatAgent({
-    targets,
-    processors: {
-      span_stitch: "{}",
-      nat_rewrite: `{conntrack: {namespaces: ${namespaces}}, pairs: {enabled: ${!isConntrack}}}`,
-    },
-    prefix: isConntrack ? [] : DENIED,
-  });
-  process.kill(client.pid, "SIGUSR2");
-  const { code } = await client.ended;
-  assert.equal(code, 0, client.output());
-  assert.match(client.output(), new RegExp(`"200":${REQUESTS}`));
-  return await agent.spansWhen((spans) => spans.length >= REQUESTS * 2);
-}
+const LOAD = { requests: REQUESTS, concurrency: 3, keepAlive: false };
 
 /** Every client span names the process that answered, every server span the one that asked. */
 function assertReal(spans: readonly FlatSpan[], given: Case): void {
@@ -123,6 +75,10 @@ const CASES: Readonly<Record<string, Case>> = {
   "two layers of NAT, connection tracking denied": {
     ...{ addresses: IPV4, tool: "nft", layers: 2, masquerade: true, evidence: "byte_name" },
   },
+  "a backend that asks its own service, connection tracking denied": {
+    ...{ addresses: IPV4, tool: "nft", layers: 1, masquerade: true, evidence: "byte_name" },
+    from: "one",
+  },
   "over IPv6 by iptables, connection tracking denied": {
     ...{ addresses: IPV6, tool: "iptables", layers: 2, masquerade: true, evidence: "byte_name" },
   },
@@ -130,6 +86,23 @@ const CASES: Readonly<Record<string, Case>> = {
 
 for (const [name, given] of Object.entries(CASES)) {
   test(`${name}: every span has the right addresses and parent`, async () => {
-    assertReal(await observe(given), given);
+    assertReal(await observe(given, LOAD), given);
   });
 }
+
+test("metrics of requests through a service name the one backend that all went to", async () => {
+  const given: Case = {
+    ...{ addresses: IPV4, tool: "iptables", layers: 1, masquerade: false, evidence: "conntrack" },
+    backends: ["two"],
+  };
+  const isAsked = ({ metric, attributes }: HistogramPoint): boolean =>
+    metric === "http.client.request.duration" && attributes.has("nat.original.server.address");
+  const points = await underLoad(given, LOAD, { metrics: true }, (agent) =>
+    agent.histogramsWhen((found) => found.some(isAsked)),
+  );
+  const { attributes } = points.findLast(isAsked) ?? assert.fail("no point was rewritten");
+  assert.equal(attributes.get("server.address"), IPV4.two);
+  assert.equal(attributes.get("server.port"), BigInt(BACKEND_PORT));
+  assert.equal(attributes.get("nat.original.server.address"), IPV4.service);
+  assert.equal(attributes.get("nat.evidence"), "conntrack");
+});

@@ -4,9 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
 import { type FlatSpan, readOtlpJsonLines } from "../support/otlp-json.ts";
+import { type HistogramPoint, readHistograms } from "../support/otlp-metrics-json.ts";
 import { type RunningProcess, startProcess } from "../support/process.ts";
 
+const WAIT_MS = 30_000;
+/** Words before an agent that may not read connection tracking. */
+export const DENIED: readonly string[] = [
+  ...["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"],
+];
 const BACKSTITCH = join(import.meta.dirname, "../../bin/backstitch");
+
+const METRICS = `    metrics: {receivers: [ebpf_l7], processors: [nat_rewrite], exporters: [file/metrics]}
+`;
 
 export interface NatAgentOptions {
   /** Name and pid of what is watched; nothing of a gateway. */
@@ -17,6 +26,8 @@ export interface NatAgentOptions {
   readonly exporter?: readonly [id: string, yaml: string];
   /** The `otlp` receiver in place of `ebpf_l7`, on this port. */
   readonly listen?: number;
+  /** A metrics pipeline, too, with `nat_rewrite` and a file of its own. */
+  readonly metrics?: boolean;
   /** Words before the agent's own. */
   readonly prefix?: readonly string[];
 }
@@ -24,6 +35,9 @@ export interface NatAgentOptions {
 export interface NatAgent extends AsyncDisposable {
   readonly process: RunningProcess;
   spansWhen(isEnough: (spans: readonly FlatSpan[]) => boolean): Promise<readonly FlatSpan[]>;
+  histogramsWhen(
+    isEnough: (points: readonly HistogramPoint[]) => boolean,
+  ): Promise<readonly HistogramPoint[]>;
 }
 
 /** Starts an agent, or a gateway that others send to, and waits until it works. */
@@ -42,7 +56,9 @@ export async function startNatAgent(options: NatAgentOptions): Promise<NatAgent>
   const read = (): readonly FlatSpan[] => (existsSync(output) ? readOtlpJsonLines(output) : []);
   return {
     process: started,
-    spansWhen: async (isEnough) => await eventually(async () => read(), isEnough, 20_000),
+    spansWhen: async (isEnough) => await eventually(async () => read(), isEnough, WAIT_MS),
+    histogramsWhen: async (isEnough) =>
+      await eventually(async () => readHistograms(`${output}.metrics`), isEnough, WAIT_MS),
     [Symbol.asyncDispose]: async () => {
       await started.stop({ graceMs: 20_000 });
       rmSync(folder, { recursive: true, force: true });
@@ -59,13 +75,13 @@ function configOf(options: NatAgentOptions, output: string): string {
   const receiver = options.listen === undefined ? "ebpf_l7" : "otlp";
   const receiverYaml =
     options.listen === undefined
-      ? "{local_address: true}"
+      ? "{local_address: true, metrics_interval: 300ms}"
       : `{protocols: {grpc: {endpoint: "127.0.0.1:${options.listen}"}}}`;
   return `
 extensions: {discovery: {targets: [${targets.join(", ")}]}}
 receivers: {${receiver}: ${receiverYaml}}
 processors: {${processors.map(([id, body]) => `${id}: ${body}`).join(", ")}}
-exporters: {${exporter}: ${yaml}}
+exporters: {${exporter}: ${yaml}, file/metrics: {path: ${output}.metrics}}
 service:
   extensions: [${options.listen === undefined ? "discovery" : ""}]
   telemetry: {metrics: {level: none}}
@@ -74,5 +90,5 @@ service:
       receivers: [${receiver}]
       processors: [${processors.map(([id]) => id).join(", ")}]
       exporters: [${exporter}]
-`;
+${options.metrics === true ? METRICS : ""}`;
 }

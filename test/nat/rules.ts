@@ -12,6 +12,8 @@ export interface Translation {
   /** Also hide the sender, with random ports. */
   readonly masquerade: boolean;
   readonly protocol?: "tcp" | "udp";
+  /** Default: all. */
+  readonly backends?: readonly (typeof BACKENDS)[number][];
   /** Default `SERVICE_PORT`, `BACKEND_PORT`. */
   readonly ports?: readonly [service: number, backend: number];
 }
@@ -23,7 +25,10 @@ export function translate(bed: NatBed, translation: Translation): void {
   const { addresses, layers } = translation;
   const [servicePort, backendPort] = translation.ports ?? [SERVICE_PORT, BACKEND_PORT];
   const service = { address: addresses.service, port: servicePort };
-  const backends = BACKENDS.map((name) => ({ address: addresses[name], port: backendPort }));
+  const backends = (translation.backends ?? BACKENDS).map((name) => ({
+    address: addresses[name],
+    port: backendPort,
+  }));
   const node = { address: addresses.node, port: NODE_PORT };
   if (layers === 1) {
     // The inner router sees who asks for the service from behind it (hairpin).
