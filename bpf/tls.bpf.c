@@ -80,7 +80,8 @@ static __always_inline bool call_begins(struct pt_regs *ctx, bool may_skip)
 		tls_session_made(&key);
 	thread->buffer = ARGUMENT2(regs);
 	thread->count_at = ARGUMENT4(regs);
-	tls_meet_fresh(thread, &key);
+	if (!(thread->kind & TLS_CALL_UNSURE) || bpf_map_lookup_elem(&tls_sessions, &key))
+		tls_meet_fresh(thread, &key);
 	if (thread->kind & TLS_CALL_WRITES)
 		return tls_write_begins(&key, task, thread, (__u32)ARGUMENT3(regs), may_skip);
 	return false;
@@ -100,7 +101,7 @@ static __always_inline void call_ends(struct pt_regs *ctx)
 	key.object = thread->object;
 	thread->object = 0;
 	kind = thread->kind;
-	if (result <= 0)
+	if (result <= 0 || (kind & TLS_CALL_UNSURE && !bpf_map_lookup_elem(&tls_sessions, &key)))
 		return;
 	if (kind & TLS_CALL_COUNTS) {
 		if (bpf_probe_read_user(&count, sizeof(count), (void *)thread->count_at))

@@ -113,6 +113,8 @@ if [ "$purpose" = test ]; then
 	need slapd slapd
 	need ldapsearch ldap-utils
 	need php-cgi php-cgi
+	need /usr/include/openssl/ssl.h libssl-dev
+	need "/usr/lib/$(uname -m)-linux-gnu/libcurl-nss.so.4" libcurl3-nss
 fi
 if [ ${#packages[@]} -gt 0 ]; then
 	has apt-get || fail "These programs are missing: ${packages[*]}." \

@@ -56,6 +56,7 @@ export const TLS_CALL_LONG = 0x10;
 export const TLS_CALL_BEGINS = 0x20;
 export const TLS_CALL_ENDS = 0x40;
 export const TLS_CALL_READS_APART = 0x80;
+export const TLS_CALL_UNSURE = 0x100;
 export const TLS_IN_GO = 0x80000000;
 
 export const WIRE_HEADER_BYTES = 16;

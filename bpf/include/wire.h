@@ -194,6 +194,7 @@ struct wire_runtime {
 #define TLS_CALL_BEGINS 0x20 /* a session that nobody knows begins here */
 #define TLS_CALL_ENDS 0x40
 #define TLS_CALL_READS_APART 0x80 /* the library's reads are seen where they end, by registers */
+#define TLS_CALL_UNSURE 0x100 /* of anything that can be read or written, sessions are among them */
 
 /* In capture_counters.follows_tls: some of the processes are of Go. */
 #define TLS_IN_GO 0x80000000

@@ -38,6 +38,10 @@ const tlsSchema = z.strictObject({
     .default(true)
     .describe("OpenSSL and BoringSSL, as libraries or inside programs that have their symbols."),
   gnutls: z.boolean().default(true).describe("GnuTLS."),
+  nss: z
+    .boolean()
+    .default(true)
+    .describe("NSS, where sessions are among what NSPR reads and writes."),
   go: z.boolean().default(true).describe("Go's crypto/tls, Go 1.18 on, stripped programs too."),
 });
 

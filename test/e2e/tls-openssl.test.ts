@@ -2,7 +2,7 @@
 // Clear text of OpenSSL's and GnuTLS's sessions: nginx, curl and wget, none of them told anything.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { prepareNginx } from "../apps/nginx.ts";
@@ -16,26 +16,45 @@ import { type RunningProcess, startProcess } from "../support/process.ts";
 const NODE_APP = join(import.meta.dirname, "../apps/tls-session.mjs");
 const REQUESTS = 20;
 
-/** Until that many libraries are probed. */
-async function following(agent: TestAgent, libraries: number): Promise<void> {
+/** A process whose clear text is to be read, and where. */
+type Followed = readonly [pid: number, kind: "openssl" | "gnutls"];
+
+/** Until these libraries are probed: of some processes others are as well. */
+async function following(agent: TestAgent, wanted: readonly Followed[]): Promise<void> {
+  const lines = wanted.map(
+    ([pid, kind]) => new RegExp(`TLS followed.*"pid":${pid},.*"kind":"${kind}"`),
+  );
   await eventually(
     async () => agent.process.output(),
-    (text) => (text.match(/TLS followed/g)?.length ?? 0) >= libraries,
+    (text) => lines.every((line) => line.test(text)),
   );
+}
+
+/** nginx's only worker. */
+function workerOf({ pid }: RunningProcess): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
 }
 
 interface Asking {
   readonly agent: TestAgent;
   readonly client: RunningProcess;
   readonly port: number;
+  readonly followed: readonly Followed[];
   /** The pipe that the client reads what it is to ask for from, so that it is observed before. */
   readonly orders: string;
   readonly line: (url: string) => string;
 }
 
 /** Returns the paths that were asked for. */
-async function ask({ agent, client, port, orders, line }: Asking): Promise<readonly string[]> {
-  await following(agent, 3);
+async function ask({
+  agent,
+  client,
+  port,
+  followed,
+  orders,
+  line,
+}: Asking): Promise<readonly string[]> {
+  await following(agent, followed);
   const paths = Array.from({ length: REQUESTS }, (_, index) => `/orders/${index}`);
   const pipe = openSync(orders, "w");
   for (const path of paths) writeSync(pipe, `${line(`https://127.0.0.1:${port}${path}`)}\n`);
@@ -74,7 +93,11 @@ for (const version of ["--http1.1", "--http2"]) {
       targets: `[{pids: [${server.pid}], name: web}, {pids: [${client.pid}], name: curl}]`,
     });
     const line = (url: string): string => `url = "${url}"`;
-    const paths = await ask({ agent, client, port, orders, line });
+    const followed: readonly Followed[] = [
+      [workerOf(server), "openssl"],
+      [client.pid, "openssl"],
+    ];
+    const paths = await ask({ agent, client, port, followed, orders, line });
     assertLinked(await agent.spansWhen(2 * REQUESTS), paths, port);
   });
 }
@@ -93,8 +116,11 @@ test("GnuTLS, in wget: each request's two spans, linked", async () => {
   await using agent = await startTestAgent({
     targets: `[{pids: [${server.pid}], name: web}, {pids: [${client.pid}], name: wget}]`,
   });
-  const paths = await ask({ agent, client, port, orders, line: (url) => url });
-  assert.match(agent.process.output(), new RegExp(`"pid":${client.pid},.*"kind":"gnutls"`));
+  const followed: readonly Followed[] = [
+    [workerOf(server), "openssl"],
+    [client.pid, "gnutls"],
+  ];
+  const paths = await ask({ agent, client, port, followed, orders, line: (url) => url });
   assertLinked(await agent.spansWhen(2 * REQUESTS), paths, port);
 });
 
@@ -114,7 +140,10 @@ test("through nginx to Node, TLS on each way: one trace a request", async () => 
   await using agent = await startTestAgent({
     targets: `[{pids: [${server.pid}], name: web}, {pids: [${upstream.pid}], name: orders}]`,
   });
-  await following(agent, 3);
+  await following(agent, [
+    [workerOf(server), "openssl"],
+    [upstream.pid, "openssl"],
+  ]);
   await Promise.all(
     Array.from({ length: REQUESTS }, async (_, index) => {
       const url = `https://127.0.0.1:${port}/orders/${index}`;

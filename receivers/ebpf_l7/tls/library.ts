@@ -8,17 +8,19 @@ import {
   TLS_CALL_READS,
   TLS_CALL_READS_APART,
   TLS_CALL_SENDS_FILE,
+  TLS_CALL_UNSURE,
   TLS_CALL_WRITES,
 } from "../../../bpf/generated/wire.ts";
 import { findGoLibrary } from "./go-library.ts";
 import { placeOfCall } from "./probe-place.ts";
 import { readEnd } from "./read-end.ts";
 import { type FunctionPlace, sharedBody } from "./shared-body.ts";
+import { unnamedOpenssl } from "./unnamed-openssl.ts";
 
 /** The program that sees a call begin and end. */
 export const CALL = "tls_call";
 
-export type LibraryKind = "openssl" | "gnutls" | "go";
+export type LibraryKind = "openssl" | "gnutls" | "nss" | "go";
 
 /** A place in a file where a program of `bpf/tls.bpf.c` is attached. */
 export interface TlsProbe {
@@ -80,10 +82,33 @@ const GNUTLS: Signature = {
   makers: [],
 };
 
+/**
+ * https://firefox-source-docs.mozilla.org/security/nss/legacy/reference/: a session is a layer of a
+ * file descriptor of NSPR, which is read and written by the same functions as files.
+ */
+const NSPR: Signature = {
+  kind: "nss",
+  needed: ["PR_Read", "PR_Write", "PR_PushIOLayer"],
+  calls: {
+    PR_Read: TLS_CALL_READS | TLS_CALL_UNSURE,
+    PR_Recv: TLS_CALL_READS | TLS_CALL_UNSURE,
+    PR_Write: TLS_CALL_WRITES | TLS_CALL_UNSURE,
+    PR_Send: TLS_CALL_WRITES | TLS_CALL_UNSURE,
+    PR_Close: TLS_CALL_ENDS,
+  },
+  makers: [],
+};
+const NSS: Signature = {
+  kind: "nss",
+  needed: ["SSL_ImportFD", "SSL_ForceHandshake"],
+  calls: { SSL_ForceHandshake: 0 },
+  makers: ["SSL_ImportFD"],
+};
+
 /** Of OpenSSL: it returns the table of functions that the others go by. */
 const TLS_METHOD = "TLS_method";
 
-const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS];
+const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS, NSPR, NSS];
 
 /** The TLS library in a file; undefined when there is none, or its symbols were removed. */
 export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsLibrary | undefined {
@@ -92,16 +117,27 @@ export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsL
     for (const signature of SIGNATURES) {
       if (!kinds.has(signature.kind)) continue;
       if (signature.needed.some((name) => file.functionsNamed(name).length === 0)) continue;
-      return libraryOf(file, signature);
+      return libraryOf(file, signature, placesOf(file, namesOf(signature)));
     }
-    return kinds.has("go") ? findGoLibrary(file) : undefined;
+    const go = kinds.has("go") ? findGoLibrary(file) : undefined;
+    if (go !== undefined || !kinds.has("openssl")) return go;
+    const unnamed = unnamedOpenssl(file);
+    return unnamed === undefined ? undefined : libraryOf(file, OPENSSL, unnamed);
   } finally {
     file.close();
   }
 }
 
-function libraryOf(file: ElfFile, { kind, calls, makers }: Signature): TlsLibrary {
-  const places = placesOf(file, new Set([...Object.keys(calls), ...makers, TLS_METHOD]));
+/** All functions that may be probed, and the one that leads to another. */
+function namesOf({ calls, makers }: Signature): ReadonlySet<string> {
+  return new Set([...Object.keys(calls), ...makers, TLS_METHOD]);
+}
+
+function libraryOf(
+  file: ElfFile,
+  { kind, calls, makers }: Signature,
+  places: ReadonlyMap<string, FunctionPlace>,
+): TlsLibrary {
   const bodies = sharedBodies(file, places);
   const end = readEnd(file, places.get(TLS_METHOD));
   const probes: TlsProbe[] = [];

@@ -23,6 +23,7 @@ export interface TlsConfig {
   readonly enabled: boolean;
   readonly openssl: boolean;
   readonly gnutls: boolean;
+  readonly nss: boolean;
   readonly go: boolean;
 }
 
@@ -69,7 +70,7 @@ export class TlsWatch {
   constructor(options: TlsWatchOptions) {
     this.#options = options;
     this.#probes = new TlsProbes(options);
-    const kinds = ["openssl", "gnutls", "go"] as const;
+    const kinds = ["openssl", "gnutls", "nss", "go"] as const;
     this.#kinds = new Set(kinds.filter((kind) => options.config[kind]));
   }
 
