@@ -243,16 +243,16 @@ static __always_inline bool tls_meet_inside(const struct call *call, struct tls_
 
 	if (!key.object)
 		return false;
+	/* Something else that the process reads or writes by the same functions. */
+	if (thread->kind & TLS_CALL_UNSURE && state->protocol != WIRE_PROTOCOL_TLS &&
+	    !bpf_map_lookup_elem(&tls_sessions, &key))
+		return false;
 	session = tls_session_of(&key);
 	if (!session)
 		return false;
 	if (session->state.cookie != state->cookie) {
 		/* A socket that the program's own callback uses. */
 		if (thread->told ||
-	/* Something else that the process reads or writes by the same functions. */
-	if (thread->kind & TLS_CALL_UNSURE && state->protocol != WIRE_PROTOCOL_TLS &&
-	    !bpf_map_lookup_elem(&tls_sessions, &key))
-		return false;
 		    (session->state.cookie && tls_owns(&key, session->state.cookie)))
 			return false;
 		tls_describe(&thread->fresh, call);
