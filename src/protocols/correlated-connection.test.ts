@@ -57,13 +57,22 @@ describe("a connection whose responses name their requests", () => {
   });
 
   it("keeps a response that is reported before its request", () => {
-    const talk = new Conversation(REUSED).received(toyFrame("A", 1, 11)).sent(toyFrame("Q", 1, 10));
+    const talk = new Conversation(REUSED).sent(toyFrame("Q", 2, 20)).received(toyFrame("A", 2, 21));
     talk
-      .sent(toyFrame("Q", 2, 20))
-      .received(toyFrame("A", 2, 21))
+      .received(toyFrame("A", 1, 11))
+      .sent(toyFrame("Q", 1, 10))
       .close();
-    assert.deepEqual(pairs(talk), ["client 10-11", "client 20-21"]);
+    assert.deepEqual(pairs(talk), ["client 20-21", "client 10-11"]);
     assert.deepEqual(talk.observed.losses, []);
+  });
+
+  it("does not keep it where it is the first that is seen, and ids come again", () => {
+    const talk = new Conversation(REUSED).received(toyFrame("A", 1, 11)).sent(toyFrame("Q", 1, 20));
+    talk.received(toyFrame("A", 1, 21)).close();
+    assert.deepEqual(pairs(talk), ["client 20-21"]);
+    const growing = new Conversation(GROWING).received(toyFrame("A", 1, 11));
+    growing.sent(toyFrame("Q", 1, 10)).close();
+    assert.deepEqual(pairs(growing), ["client 10-11"]);
   });
 
   it("does not keep it past a gap, or past the next record", () => {
@@ -73,12 +82,12 @@ describe("a connection whose responses name their requests", () => {
       .received(toyFrame("A", 1, 21))
       .close();
     assert.deepEqual(pairs(gap), ["client 20-21"]);
-    const late = new Conversation(REUSED).received(toyFrame("A", 1, 11));
+    const late = new Conversation(REUSED).sent(toyFrame("E", 0, 1)).received(toyFrame("A", 1, 11));
     late
       .sent(toyFrame("Q", 9, 90))
       .sent(toyFrame("Q", 1, 20))
       .received(toyFrame("A", 1, 21));
-    assert.deepEqual(pairs(late), ["client 20-21"]);
+    assert.deepEqual(pairs(late), ["client 1--1", "client 20-21"]);
     assert.deepEqual(late.observed.losses, ["response_without_request"]);
   });
 

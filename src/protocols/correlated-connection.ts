@@ -98,7 +98,7 @@ const CHAIN = 2;
  *
  * **Early responses.** Another thread's read can be reported before the write that it answers. A
  * response to nothing waits for the other direction's next record, if that follows without a gap;
- * where ids are used again, only as long as nothing was ever lost or given up.
+ * where ids are used again, only after a request and as long as nothing was ever lost or given up.
  */
 export class CorrelatedConnection<Details> implements ConnectionParser, FrameHandler<Details> {
   readonly #dialect: CorrelatedDialect<Details>;
@@ -132,7 +132,8 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
   #createSide(direction: Direction): Side<Details> {
     const shape = { direction, prefixBytesMax: this.#prefixBytesMax };
     const reader = new FrameReader(this.#dialect, this, shape);
-    return { direction, reader, position: 0, isSeen: false, isLossy: false, adrift: false };
+    const state = { isSeen: false, isLossy: false, adrift: false, isProved: false };
+    return { direction, reader, position: 0, ...state };
   }
 
   get idle(): boolean {
@@ -212,6 +213,13 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
   }
 
   #malformed(side: Side<Details>): void {
+    if (!side.isProved) {
+      // A capture that begins in the middle of a frame counts from 0, too.
+      side.isProved = true;
+      this.#isOlder = true;
+      this.#lose(side, "mid_stream");
+      return;
+    }
     this.#malformedCount++;
     this.#goodCount = 0;
     if (this.#malformedCount >= MALFORMED_MAX) this.#giveUp("malformed");
@@ -280,6 +288,7 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
       const { exchange } = frame;
       if (exchange !== undefined) exchange.frame = undefined;
       frame.exchange = undefined;
+      this.#sideOf(frame.direction).isProved = true;
       this.#goodCount++;
       if (this.#goodCount >= GOOD_MIN) this.#malformedCount = 0;
     }
@@ -292,7 +301,8 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
     if (early.length > 0 && early[0]?.direction !== frame.direction) this.#loseEarly();
     // The response of a request that was lost or given up must not wait for the next of its id.
     const isWhole = !this.#received.isLossy && !this.#sent.isLossy && !this.#table.hasGivenUp;
-    const isLate = other.adrift || (this.#dialect.reusesIds && !isWhole);
+    // Nor that of a request which was sent before anything was seen.
+    const isLate = other.adrift || (this.#dialect.reusesIds && !(isWhole && other.isSeen));
     if (this.#isReplay || isLate || early.length >= EARLY_MAX) {
       this.#events.lost("response_without_request");
     } else early.push(new FrameCopy(frame));
@@ -335,6 +345,8 @@ interface Side<Details> {
   isLossy: boolean;
   /** Where the next frame starts is not known. */
   adrift: boolean;
+  /** A frame of it was read, or a first breach is forgiven. */
+  isProved: boolean;
 }
 
 /** A frame that has to wait. */

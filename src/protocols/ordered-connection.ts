@@ -114,6 +114,9 @@ export class OrderedConnection implements ConnectionParser {
   #lastNs = 0;
   #receivedEnd = -1;
   #sentEnd = -1;
+  /** Where the first record of each direction was: 0, too, in a capture that begins later. */
+  #receivedStart = -1;
+  #sentStart = -1;
   #early: RecordCopy | undefined = undefined;
   #isSkipping = false;
   /** Time and last bytes of what was skipped. */
@@ -143,8 +146,13 @@ export class OrderedConnection implements ConnectionParser {
     else if (this.#mode === SEEK) this.#seek(record, contiguous);
     else if (direction === this.#requests) this.#requestRecord(record, contiguous);
     else this.#responseRecord(record, contiguous);
-    if (direction === RECEIVED) this.#receivedEnd = position + length;
-    else this.#sentEnd = position + length;
+    if (direction === RECEIVED) {
+      if (this.#receivedStart < 0) this.#receivedStart = position;
+      this.#receivedEnd = position + length;
+    } else {
+      if (this.#sentStart < 0) this.#sentStart = position;
+      this.#sentEnd = position + length;
+    }
     this.#last = direction;
     this.#lastNs = record.timeNs;
     if (this.#mode === DRAIN && this.#dialect.openCount === 0) this.#mode = SEEK;
@@ -190,7 +198,8 @@ export class OrderedConnection implements ConnectionParser {
     if (found !== "yes" && this.#last !== direction) {
       this.#judgeSuspicion(contiguous, true);
       // The first response of all, after a request that was not the first.
-      if (record.position === 0 && sawOther) this.#overlaps = true;
+      const other = direction === RECEIVED ? this.#sentStart : this.#receivedStart;
+      if (record.position === 0 && other > 0) this.#overlaps = true;
     }
     this.#events.lost("mid_stream");
   }

@@ -23,10 +23,11 @@ export function detect(bytes: Uint8Array, start: number, end: number): Detection
   const asked = detectRequest(bytes, start, end);
   if (asked === "yes") return "yes";
   const answered = detectReply(bytes, start, end);
-  return answered === "no" ? asked : answered;
+  if (answered !== "no" || asked !== "no") return answered === "no" ? asked : answered;
+  return bytes[start] === PING && end - start === 1 ? "weak" : "no";
 }
 
-/** A client's packet that begins something. */
+/** A client's packet that begins something; a ping looks as its answer does. */
 export function detectRequest(bytes: Uint8Array, start: number, end: number): Detection {
   if (start === end) return "more";
   cursor.over(bytes, start + 1, end);
@@ -35,8 +36,6 @@ export function detectRequest(bytes: Uint8Array, start: number, end: number): De
       return detectHello();
     case QUERY:
       return looksLikeQuery(cursor);
-    case PING:
-      return end - start === 1 ? "weak" : "no";
     default:
       return "no";
   }

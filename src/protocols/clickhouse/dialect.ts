@@ -110,6 +110,8 @@ export class ClickHouseDialect implements Dialect {
   /** The head of the open query was read. */
   #isSent = false;
   #clientRevision = 0;
+  /** The hello was seen; else the form of queries tells it nearly. */
+  #isRevisionSure = false;
   #namespace = "";
   /** Hello was sent and not answered. */
   #isGreeting = false;
@@ -156,7 +158,10 @@ export class ClickHouseDialect implements Dialect {
 
   begin(_role: Role, fromStart: boolean): void {
     this.#forget();
-    if (fromStart) this.#clientRevision = 0;
+    if (!fromStart) return;
+    this.#clientRevision = 0;
+    this.#reply.revision = 0;
+    this.#isRevisionSure = false;
   }
 
   #forget(): void {
@@ -268,13 +273,14 @@ export class ClickHouseDialect implements Dialect {
   #queryHead(bytes: Uint8Array, end: number, record: DataRecord): number {
     const query = this.#query;
     const { cursor, options, statements } = this.#shared;
-    const read = readQuery(cursor, this.#reply.revision, query);
+    const read = readQuery(cursor, this.#isRevisionSure ? this.#reply.revision : 0, query);
     if (read === "no") return OUT_OF_STEP;
     if (read === "more") return STAYS;
     const textEnd = Math.min(end, query.textEnd);
     const isLong = query.textEnd - query.textStart > options.headBytesMax;
     if (query.textEnd > end && !isLong && record.captured === record.length) return STAYS;
     this.#reply.isCompressed = query.isCompressed;
+    if (!this.#isRevisionSure) this.#reply.revision = query.form;
     const open = this.#open;
     if (open !== undefined) {
       const { textStart } = query;
@@ -336,7 +342,7 @@ export class ClickHouseDialect implements Dialect {
 
   /** What is not read may still be this protocol, if its revision is a guess. */
   #unread(reply: number, record: DataRecord): Outcome {
-    if (reply !== UNREADABLE && this.#clientRevision !== 0) return MALFORMED;
+    if (reply !== UNREADABLE && this.#isRevisionSure) return MALFORMED;
     this.#goUnread();
     this.#passUnread(record);
     return TAKEN;
@@ -360,6 +366,7 @@ export class ClickHouseDialect implements Dialect {
     if (hello === undefined) return false;
     this.#isGreeting = false;
     this.#reply.revision = hello.revision;
+    this.#isRevisionSure = true;
     this.#needsAddendum = this.#clientRevision !== 0 && hello.revision >= WITH_ADDENDUM;
     // Newer servers say more of themselves than is read.
     if (hello.isLong) cursor.skip(end - cursor.at);

@@ -50,8 +50,8 @@ export const WITH_CHUNKS = 54470;
 export const WITH_PARALLEL_REPLICAS = 54471;
 export const WITH_SCRIPT_LINES = 54475;
 /** Sanity bounds: the oldest of 2016, and some that do not exist yet. */
-export const REVISION_MIN = 50_264;
-export const REVISION_MAX = 60_000;
+const REVISION_MIN = 50_264;
+const REVISION_MAX = 60_000;
 
 /** Names of programs, users and databases. */
 export const NAME_BYTES_MAX = 256;

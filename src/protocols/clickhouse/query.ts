@@ -2,7 +2,6 @@
 import type { ByteCursor } from "../byte-cursor.ts";
 import {
   isPrintable,
-  REVISION_MAX,
   readName,
   skipString,
   WITH_DEPTH,
@@ -23,8 +22,8 @@ const SETTINGS_MAX = 1000;
 
 /** Where a Query's parts stand in the cursor's bytes. */
 export interface Query {
-  /** Of the client's program, which may be newer than the server's. */
-  clientRevision: number;
+  /** The revision, or the first one of this form. */
+  form: number;
   /** The text of the statement; `textEnd` may be past the bytes that are there. */
   textStart: number;
   textEnd: number;
@@ -37,7 +36,7 @@ export interface Query {
 
 export function createQuery(): Query {
   return {
-    clientRevision: 0,
+    form: 0,
     textStart: 0,
     textEnd: 0,
     isCompressed: false,
@@ -64,8 +63,8 @@ const FORMS: readonly number[] = [
 export type QueryRead = "yes" | "more" | "no";
 
 /**
- * Reads a Query after its kind; in mid-stream, where `revision` is 0, in all forms there are. Returns
- * the revision that fits in `clientRevision` then.
+ * Reads a Query after its kind; in mid-stream, where `revision` is 0, in all forms there are: `form`
+ * says in which then.
  */
 export function readQuery(cursor: ByteCursor, revision: number, query: Query): QueryRead {
   if (revision !== 0) return readForm(cursor, revision, query);
@@ -83,7 +82,7 @@ export function readQuery(cursor: ByteCursor, revision: number, query: Query): Q
 
 function readForm(cursor: ByteCursor, revision: number, query: Query): QueryRead {
   query.traceAt = -1;
-  query.clientRevision = Math.min(revision, REVISION_MAX);
+  query.form = revision;
   if (readName(cursor) === undefined) return "no";
   if (!readClientInfo(cursor, revision, query)) return "no";
   if (revision < WITH_STRING_SETTINGS) {

@@ -222,7 +222,9 @@ const NUMBERS_BYTES_MAX = 40;
  * a Progress, whose numbers end with the byte before it.
  */
 export function endsStream(bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start < 2 || bytes[end - 1] !== END_OF_STREAM) return false;
+  if (end === start || bytes[end - 1] !== END_OF_STREAM) return false;
+  // Servers send it by itself, too.
+  if (end - start === 1) return true;
   for (let at = end - 3; at >= Math.max(start, end - NUMBERS_BYTES_MAX); at--) {
     if (bytes[at] === PROGRESS && isNumbers(bytes, at + 1, end - 1)) return true;
   }

@@ -6,6 +6,7 @@ import { AwsRequest, awsOperation } from "./aws.ts";
 import { MessageCounter } from "./message-counter.ts";
 import { METHOD_OTHER } from "./methods.ts";
 import type { Operation } from "./operation.ts";
+import { RequestId } from "./request-id.ts";
 import type { Route } from "./route.ts";
 import { CONTENT_CONNECT, CONTENT_OTHER, CONTENT_TRIPLE, rpcOperation } from "./rpc.ts";
 import { PRODUCT_NONE, searchOperation } from "./search.ts";
@@ -86,6 +87,7 @@ export class HttpExchange implements Exchange {
   /** A PRODUCT_ value: what the response, or the client's name, says it is. */
   product: number = PRODUCT_NONE;
   readonly aws: AwsRequest = new AwsRequest();
+  readonly givenId: RequestId = new RequestId();
 
   target: Uint8Array = new Uint8Array(TARGET_BYTES);
   /** The path is `target[pathStart … pathEnd)`; empty for CONNECT. */
@@ -107,6 +109,10 @@ export class HttpExchange implements Exchange {
 
   constructor(shared: HttpShared) {
     this.shared = shared;
+  }
+
+  get requestId(): number {
+    return this.givenId.value;
   }
 
   get traceContext(): TraceContext | undefined {
@@ -146,6 +152,7 @@ export class HttpExchange implements Exchange {
     this.responseMessages.reset();
     this.product = PRODUCT_NONE;
     this.aws.reset();
+    this.givenId.reset();
     this.pathStart = 0;
     this.pathEnd = 0;
     this.queryStart = 0;

@@ -22,6 +22,12 @@ export const FIELD_AUTHORIZATION = 15;
 export const FIELD_AMZ_TARGET = 16;
 export const FIELD_AMZ_REQUEST_ID = 17;
 export const FIELD_UPGRADE = 18;
+export const FIELD_REQUEST_ID = 19;
+export const FIELD_CORRELATION_ID = 20;
+export const FIELD_B3 = 21;
+export const FIELD_B3_TRACE_ID = 22;
+export const FIELD_UBER_TRACE_ID = 23;
+export const FIELD_SW8 = 24;
 /** And above: a field that the configuration names, by its index in `FieldNames.wanted`. */
 const FIELD_WANTED = 64;
 
@@ -51,6 +57,12 @@ const BUILT_IN: readonly (readonly [string, number])[] = [
   ["x-amzn-requestid", FIELD_AMZ_REQUEST_ID],
   ["x-amzn-request-id", FIELD_AMZ_REQUEST_ID],
   ["upgrade", FIELD_UPGRADE],
+  ["x-request-id", FIELD_REQUEST_ID],
+  ["x-correlation-id", FIELD_CORRELATION_ID],
+  ["b3", FIELD_B3],
+  ["x-b3-traceid", FIELD_B3_TRACE_ID],
+  ["uber-trace-id", FIELD_UBER_TRACE_ID],
+  ["sw8", FIELD_SW8],
 ];
 
 const NAME_BYTES_MAX = 128;

@@ -30,6 +30,7 @@ export function noteRequestField(
   else if (code === FIELD_USER_AGENT) exchange.product = productOf(bytes, start, end);
   else if (code === FIELD_AUTHORIZATION) exchange.aws.authorization(bytes, start, end);
   else if (code === FIELD_AMZ_TARGET) exchange.aws.amzTarget(bytes, start, end);
+  else exchange.givenId.note(code, bytes, start, end);
 }
 
 /** The same for a response, its trailers included. */

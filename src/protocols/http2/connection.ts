@@ -24,12 +24,14 @@ import {
   END_STREAM,
   errorName,
   GOAWAY,
+  HEADER_BYTES,
   HEADERS,
   NO_ERROR,
   PREFACE,
   PUSH_PROMISE,
   REFUSED_STREAM,
   RST_STREAM,
+  SETTINGS,
 } from "./frames.ts";
 import type { HeadSink } from "./head-sink.ts";
 import { HpackDecoder } from "./hpack.ts";
@@ -133,12 +135,15 @@ export class Http2Connection implements ConnectionParser, FrameHandler {
     const end = start + Math.min(captured, length);
     // The kernel may count the SYN.
     const first = position <= 1 && reader.expected <= 0;
+    // A capture of a connection that is older counts from 0, too: only SETTINGS begin one.
+    let begins = first && (end - start < HEADER_BYTES || bytes[start + 3] === SETTINGS);
     if (startsWithPreface(bytes, start, end, !first)) {
       this.#request ??= reader;
       if (this.#request !== reader) return false;
-    } else if (!first && !this.#isChain(reader, record)) return false;
+      begins = first;
+    } else if (!begins && !this.#isChain(reader, record)) return false;
     reader.synchronise();
-    reader.hpack.table.complete = first;
+    reader.hpack.table.complete = begins;
     return true;
   }
 
@@ -269,6 +274,13 @@ export class Http2Connection implements ConnectionParser, FrameHandler {
     cut: boolean,
   ): void {
     const sink = this.#sink;
+    if (reader.type === PUSH_PROMISE) {
+      // Only servers promise.
+      this.#request = reader === this.#sent ? this.#received : this.#sent;
+      sink.ignore();
+      reader.hpack.decode(bytes, start, end, cut, sink);
+      return;
+    }
     const exchange = this.#createExchange(reader);
     sink.either(exchange);
     const whole = reader.hpack.decode(bytes, start, end, cut, sink);

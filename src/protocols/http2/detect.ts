@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Detection } from "../../model/protocol.ts";
-import { chainAt, HEADER_BYTES, HEADERS, PREFACE } from "./frames.ts";
-
-const SETTINGS = 4;
+import { chainAt, HEADER_BYTES, HEADERS, PREFACE, SETTINGS } from "./frames.ts";
 
 /** The client's preface, a server's SETTINGS, or frames of a connection that is under way. */
 export function detect(bytes: Uint8Array, start: number, end: number): Detection {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Detection } from "../../model/protocol.ts";
 import { readUint16, readUint32 } from "../byte-cursor.ts";
-import { apiOf, CONTROLLED_SHUTDOWN } from "./apis.ts";
+import { apiOf, CONTROLLED_SHUTDOWN, PRODUCE } from "./apis.ts";
 
 /** A response of nothing but its correlation id. */
 export const FRAME_BYTES_MIN = 4;
@@ -11,6 +11,12 @@ export const FRAME_BYTES_MAX: number = 2 ** 30;
 /** Client ids in use are shorter; longer ones are taken for something else. */
 const CLIENT_ID_BYTES_MAX = 512;
 const CLIENT_ID_AT = 14;
+/** Versions of Produce with a transaction's id, and with compact fields. */
+const TRANSACTIONAL_PRODUCE = 3;
+const FLEXIBLE_PRODUCE = 9;
+const MAX_TIMEOUT_MS = 24 * 3600 * 1000;
+/** https://kafka.apache.org/documentation/: names of topics have up to 249 letters, digits, dots and the like. */
+const TOPIC_BYTES_MAX = 249;
 
 /**
  * Could a request start with these bytes? Size, an API and version that exist, a correlation id
@@ -25,7 +31,10 @@ export function detectRequest(bytes: Uint8Array, start: number, end: number): De
   if (readUint32(bytes, start + 8) > 0x7fffffff) return "no";
   if (api.key === CONTROLLED_SHUTDOWN && readUint16(bytes, start + 6) === 0) return "weak";
   const length = readUint16(bytes, start + 12);
-  if (length === 0xffff || length === 0) return size >= 10 ? "weak" : "no";
+  if (length === 0xffff || length === 0) {
+    if (api.key === PRODUCE && !isProduce(bytes, start, end)) return "no";
+    return size >= 10 ? "weak" : "no";
+  }
   if (length > CLIENT_ID_BYTES_MAX || length + 10 > size) return "no";
   const stop = Math.min(end, start + CLIENT_ID_AT + length);
   for (let at = start + CLIENT_ID_AT; at < stop; at++) {
@@ -34,6 +43,35 @@ export function detectRequest(bytes: Uint8Array, start: number, end: number): De
   }
   if (stop < start + CLIENT_ID_AT + length) return "more";
   return length >= 3 ? "yes" : "weak";
+}
+
+/**
+ * A response with a small correlation id looks like a Produce without a client id: the wanted
+ * acknowledgements and a time limit tell it apart.
+ */
+function isProduce(bytes: Uint8Array, start: number, end: number): boolean {
+  const version = readUint16(bytes, start + 6);
+  let at = start + CLIENT_ID_AT;
+  if (version >= FLEXIBLE_PRODUCE) {
+    // No tags, then a length that is one too large.
+    if (bytes[at] !== 0) return false;
+    at += 2 + Math.max(0, (bytes[at + 1] ?? 0) - 1);
+  } else if (version >= TRANSACTIONAL_PRODUCE) {
+    const length = readUint16(bytes, at);
+    at += 2 + (length === 0xffff ? 0 : length);
+  }
+  const acks = readUint16(bytes, at);
+  const timeoutMs = readUint32(bytes, at + 2);
+  if ((acks > 1 && acks !== 0xffff) || timeoutMs === 0 || timeoutMs > MAX_TIMEOUT_MS) return false;
+  // One topic at least, and its name.
+  const isFlexible = version >= FLEXIBLE_PRODUCE;
+  const name = at + 6 + (isFlexible ? 2 : 6);
+  const length = isFlexible ? (bytes[name - 1] ?? 0) - 1 : readUint16(bytes, name - 2);
+  if (length < 1 || length > TOPIC_BYTES_MAX || name + length > end) return false;
+  for (let index = name; index < name + length; index++) {
+    if (!/[\w.-]/.test(String.fromCharCode(bytes[index] ?? 0))) return false;
+  }
+  return true;
 }
 
 /** The first bytes of a request: its size and key are small numbers. */

@@ -228,6 +228,8 @@ export class MysqlDialect implements Dialect {
     if (sequence !== 0 || this.#requestGoesOn || frame.length <= HEADER_BYTES) return;
     const command = frame.bytes[frame.start + HEADER_BYTES] ?? 0;
     if (UNANSWERED.has(command) || command === COM_CHANGE_USER) return;
+    // A command instead of a login: the connection is older than what is seen of it.
+    this.#connecting = false;
     if (this.#results.count >= this.#shared.options.pipelinedMax) {
       this.#outcome = TOO_MANY;
       return;

@@ -116,8 +116,10 @@ export class NatsDialect implements CorrelatedDialect<MessagingDetails> {
     return TAKEN;
   }
 
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
+  lost(direction: Direction): void {
+    // The next OK or PONG may be another's.
+    const open = this.#exchanges.find(opposite(direction), CONNECTING);
+    if (open !== undefined) this.#exchanges.abandon(open, "gap");
   }
 
   /** Reads the line of a message; false when words are missing. */

@@ -102,8 +102,10 @@ export class PulsarDialect implements CorrelatedDialect<MessagingDetails> {
     }
   }
 
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
+  lost(direction: Direction): void {
+    // The next error of no request may be another's.
+    const open = this.#exchanges.find(opposite(direction), CONNECTING);
+    if (open !== undefined) this.#exchanges.abandon(open, "gap");
   }
 
   /** Reads the fields of the command in BaseCommand; its type, -1 when it is none. */
