@@ -32,6 +32,7 @@ export class Ui implements Extension {
   readonly #store: StoreReader;
   #routes: Routes = [];
   #authenticator: ServerAuthenticator | undefined;
+  #challenges: readonly string[] = [];
   #server: Server | undefined;
   #queries = 0;
   #port = 0;
@@ -51,6 +52,7 @@ export class Ui implements Extension {
     const { endpoint, tls, auth, directory, jaeger_url: jaegerUrl } = this.#config;
     const { logger } = this.#settings.telemetry;
     this.#authenticator = serverAuthenticator(host, auth);
+    this.#challenges = challengesOf(host.agent?.extensionType(auth?.authenticator ?? ""));
     const { version } = this.#settings.buildInfo;
     const agent = new AgentApi({ view: host.agent, version, directory, jaegerUrl });
     this.#routes = routesOf(agent, host);
@@ -105,7 +107,7 @@ export class Ui implements Extension {
       }
       const body = isJaeger ? jaegerError(problem) : { error: problem.message };
       if (problem.status === 401) {
-        response.setHeader("www-authenticate", 'Basic realm="backstitch", Bearer');
+        response.setHeader("www-authenticate", this.#challenges);
       }
       sendJson(request, response, problem.status, body);
     }
@@ -207,6 +209,16 @@ function routesOf(agent: AgentApi, host: Host): Routes {
     [/^\/api\/traces\/([^/]+)$/, jaeger.trace],
     [/^\/api\/dependencies$/, jaeger.dependencies],
   ];
+}
+
+/** One header each: Chromium does not ask for a password when two stand in one. */
+function challengesOf(authenticator: string | undefined): readonly string[] {
+  const [basic, bearer] = [
+    'Basic realm="backstitch", charset="UTF-8"',
+    'Bearer realm="backstitch"',
+  ];
+  if (authenticator === "basicauth") return [basic];
+  return authenticator === "bearertokenauth" ? [bearer] : [basic, bearer];
 }
 
 function isJaegerPath(url: string): boolean {
