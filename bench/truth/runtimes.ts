@@ -86,6 +86,13 @@ export const RUNTIMES: readonly TruthRuntime[] = [
     javaAgent: true,
     command: async () => ["java", app("Pools.java")],
   },
+  {
+    name: "java-async-agent",
+    text: "Java, stages of CompletableFuture and java.net.http.HttpClient, with our agent",
+    redis: false,
+    javaAgent: true,
+    command: async () => ["java", app("Pools.java"), "--async", "yes"],
+  },
   ...virtualThreads(),
 ];
 

@@ -58,6 +58,7 @@ export const TLS_CALL_ENDS = 0x40;
 export const TLS_CALL_READS_APART = 0x80;
 export const TLS_CALL_UNSURE = 0x100;
 export const TLS_IN_GO = 0x80000000;
+export const TLS_IN_JAVA = 0x40000000;
 
 export const WIRE_HEADER_BYTES = 16;
 export const WIRE_HEADER_KIND = 0;

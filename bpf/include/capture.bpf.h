@@ -28,24 +28,15 @@ static __always_inline __u64 current_goroutine(struct task_struct *task)
 	return goroutine_of((struct pt_regs *)bpf_task_pt_regs(task));
 }
 
-static __always_inline struct java_room *java_room(const struct call *call)
-{
-	__u32 zero = 0;
-	struct java_room *room = bpf_map_lookup_elem(&java_rooms, &zero);
-
-	if (room)
-		room->socket = call->state->cookie;
-	return room;
-}
-
 /* As ask_runtime, of a JVM. */
 static __always_inline void ask_java(struct call *call, const struct wire_runtime *runtime)
 {
-	struct java_room *room = java_room(call);
+	struct java_room *room = java_room();
 
 	if (!room || call->state->peer_flags & CONNECTION_ACCEPTER ||
 	    !java_enter(room, runtime, call->task))
 		return;
+	room->socket = call->state->cookie;
 	call->lineage = java_origin_of(room);
 	call->trigger_socket = room->origin.socket;
 	call->trigger_position = room->origin.position;
@@ -55,16 +46,25 @@ static __always_inline void ask_java(struct call *call, const struct wire_runtim
 static __always_inline void tell_java(struct call *call, const struct wire_runtime *runtime,
 				      bool turned)
 {
-	struct java_room *room = java_room(call);
+	struct java_room *room = java_room();
 
 	if (!room || !java_enter(room, runtime, call->task))
 		return;
-	room->origin.socket = call->state->cookie;
+	room->socket = call->state->cookie;
+	room->origin.socket = room->socket;
 	room->origin.position = call->position + call->length;
 	room->turned = turned;
 	/* A call in HTTP/2 may hold many messages. */
 	if (call->state->protocol == WIRE_PROTOCOL_HTTP2) {
 		room->origin.socket = 0;
+		java_reads(room);
+	} else if (call->state->peer_flags & CONNECTION_OPENER) {
+		java_is_answered(room);
+	} else {
+		java_reads(room);
+	}
+}
+
 /* As ask_runtime, of Node: its event loop runs on the process's first thread. */
 static __always_inline void ask_node(struct call *call, const struct wire_runtime *runtime,
 				     struct origin *origin)
@@ -87,14 +87,6 @@ static __always_inline void ask_node(struct call *call, const struct wire_runtim
 	}
 }
 
-		java_reads(room);
-	} else if (call->state->peer_flags & CONNECTION_OPENER) {
-		java_is_answered(room);
-	} else {
-		java_reads(room);
-	}
-}
-
 /* Asks the runtime of the process for which request it sends. */
 static __always_inline void ask_runtime(struct call *call)
 {
@@ -105,10 +97,6 @@ static __always_inline void ask_runtime(struct call *call)
 	struct origin *origin;
 
 	if (!runtime || !room)
-	if (runtime->kind == RUNTIME_NODE) {
-		ask_node(call, runtime, origin);
-		return;
-	}
 		return;
 	if (runtime->kind == RUNTIME_JAVA) {
 		ask_java(call, runtime);
@@ -117,6 +105,10 @@ static __always_inline void ask_runtime(struct call *call)
 	room->origin.socket = 0;
 	room->origin.position = 0;
 	origin = &room->origin;
+	if (runtime->kind == RUNTIME_NODE) {
+		ask_node(call, runtime, origin);
+		return;
+	}
 	if (call->state->peer_flags & CONNECTION_ACCEPTER) {
 		room->origin.socket = call->state->cookie;
 		if (runtime->kind == RUNTIME_PYTHON && python_enter(room, runtime, call->task))
@@ -144,17 +136,17 @@ static __always_inline void tell_runtime(struct call *call, bool turned)
 	struct lineage_room *room = lineage_room();
 	__u32 tgid = call->task->tgid;
 	struct wire_runtime *runtime;
-	if (runtime->kind == RUNTIME_NODE) {
-		if (call->task->pid == tgid)
-			node_reads(runtime, call->state->cookie, call->position + call->length);
-		return;
-	}
 
 	runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
 	if (!runtime || !room)
 		return;
 	if (runtime->kind == RUNTIME_JAVA) {
 		tell_java(call, runtime, turned);
+		return;
+	}
+	if (runtime->kind == RUNTIME_NODE) {
+		if (call->task->pid == tgid)
+			node_reads(runtime, call->state->cookie, call->position + call->length);
 		return;
 	}
 	/* A call in HTTP/2 may hold many requests. */
@@ -253,8 +245,11 @@ static __always_inline void observe(struct sock *sk, const struct tcp_sock *tp,
 	if (count->follows_runtimes && direction == DIRECTION_SEND)
 		ask_runtime(&call);
 	capture(&call, buffers, scratch, turned);
-	if (count->follows_tls)
+	if (count->follows_tls) {
 		remember_ciphertext(&call);
+		if (count->follows_tls & TLS_IN_JAVA)
+			tls_meet_record(&call, buffers);
+	}
 	if (direction == DIRECTION_RECEIVE) {
 		remember_read(&call);
 		if (count->follows_runtimes)

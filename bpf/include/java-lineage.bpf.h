@@ -72,8 +72,15 @@ struct {
 	__type(value, struct java_caller);
 } java_callers SEC(".maps");
 
+/* What is a TLS record's own: behind its header. */
+struct java_record {
+	__u64 bytes[2];
+};
+
 /* As lineage_room. */
 struct java_room {
+	struct java_record record;
+	struct user_iovec first;
 	struct java_slot slot;
 	struct java_key key;
 	struct java_origin made;
@@ -101,6 +108,26 @@ static __always_inline bool java_slot_of(struct java_slot *slot, const struct wi
 		return false;
 	at = runtime->table + thread->slot * JAVA_SLOT_BYTES;
 	return !bpf_probe_read_user(slot, sizeof(*slot), (void *)at);
+}
+
+static __always_inline struct java_room *java_room(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&java_rooms, &zero);
+}
+
+/* The TLS session that a thread of a JVM is in a call of; 0: none. */
+static __always_inline __u64 java_tls_object(struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct wire_runtime *runtime = bpf_map_lookup_elem(&runtime_processes, &tgid);
+	struct java_room *room = java_room();
+
+	if (!runtime || !room || runtime->kind != RUNTIME_JAVA ||
+	    !java_slot_of(&room->slot, runtime, task))
+		return 0;
+	return room->slot.tls_object;
 }
 
 /* Sets the key of the context that the thread is in; false when there is none. */

@@ -15,7 +15,7 @@
 #include "state.bpf.h"
 #include "records.bpf.h"
 #include "recognise.bpf.h"
-#include "lineage.bpf.h"
+#include "java-lineage.bpf.h"
 
 struct tls_key {
 	__u64 object; /* address in the process */
@@ -226,7 +226,13 @@ static __always_inline __u64 tls_object_inside(const struct call *call,
 {
 	struct tls_go_key key = { .tgid = call->task->tgid };
 	struct tls_go_call *inside;
+	__u64 in_java;
 
+	if (call->count->follows_tls & TLS_IN_JAVA) {
+		in_java = java_tls_object(call->task);
+		if (in_java)
+			return in_java;
+	}
 	if (thread->object || !(call->count->follows_tls & TLS_IN_GO))
 		return thread->object;
 	key.g = goroutine_of((struct pt_regs *)bpf_task_pt_regs(call->task));
@@ -298,7 +304,7 @@ static __always_inline bool is_of_tls_session(const struct call *call)
 {
 	struct tls_thread *thread =
 		bpf_task_storage_get(&tls_threads, call->task, 0,
-				     call->count->follows_tls & TLS_IN_GO ?
+				     call->count->follows_tls & (TLS_IN_GO | TLS_IN_JAVA) ?
 					     BPF_LOCAL_STORAGE_GET_F_CREATE :
 					     0);
 	struct socket_state *state = call->state;
@@ -329,6 +335,55 @@ static __always_inline void remember_ciphertext(const struct call *call)
 	thread = bpf_task_storage_get(&tls_threads, call->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (thread)
 		tls_describe(&thread->fresh, call);
+}
+
+#define TLS_RECORD_HEADER 5
+
+/*
+ * Sessions by a record that they made, in JVMs: it may be sent by any thread. Inserted as long as
+ * the session has no socket; the longest unused go.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct java_record);
+	__type(value, struct tls_key);
+} java_records SEC(".maps");
+
+/* Sends ciphertext of nobody's yet: of the session that made this record. */
+static __always_inline void tls_meet_record(const struct call *call, const struct buffers *buffers)
+{
+	struct java_room *room = java_room();
+	struct tls_thread *thread;
+	struct tls_session *session;
+	struct tls_key *made, key;
+
+	if (!room || call->direction != DIRECTION_SEND ||
+	    call->state->protocol != WIRE_PROTOCOL_TLS || tls_owner(call->state->cookie))
+		return;
+	room->first.base = buffers->base;
+	room->first.length = call->length;
+	if (buffers->kind == BUFFERS_VECTOR &&
+	    bpf_probe_read_user(&room->first, sizeof(room->first), (void *)buffers->base))
+		return;
+	if (buffers->kind == BUFFERS_NONE ||
+	    room->first.length < TLS_RECORD_HEADER + sizeof(room->record) ||
+	    bpf_probe_read_user(&room->record, sizeof(room->record),
+				(void *)(room->first.base + TLS_RECORD_HEADER)))
+		return;
+	made = bpf_map_lookup_elem(&java_records, &room->record);
+	if (!made || made->tgid != call->task->tgid)
+		return;
+	key = *made;
+	bpf_map_delete_elem(&java_records, &room->record);
+	session = tls_session_of(&key);
+	thread = bpf_task_storage_get(&tls_threads, call->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!session || session->state.cookie || !thread)
+		return;
+	tls_describe(&thread->fresh, call);
+	tls_join(&key, session, &thread->fresh);
+	thread->fresh.cookie = 0;
+	call->state->flags &= ~SOCKET_OPENED;
 }
 
 #endif

@@ -198,6 +198,7 @@ struct wire_runtime {
 
 /* In capture_counters.follows_tls: some of the processes are of Go. */
 #define TLS_IN_GO 0x80000000
+#define TLS_IN_JAVA 0x40000000 /* the same of JVMs with our agent */
 
 struct wire_listen {
 	struct wire_header header;
@@ -215,7 +216,7 @@ struct capture_counters {
 	__u32 shed_per_mille; /* connections not captured, by the hash of their name */
 	__u32 announce_generation; /* when raised, connections are announced again */
 	__u32 follows_runtimes; /* processes in the map runtime_processes */
-	__u32 follows_tls; /* processes whose TLS library is watched; TLS_IN_GO */
+	__u32 follows_tls; /* processes whose TLS library is watched; TLS_IN_ */
 	__u64 seen;
 	__u64 captured;
 	__u64 bytes_seen;

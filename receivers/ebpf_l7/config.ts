@@ -146,14 +146,14 @@ export const configSchema: z.ZodType<EbpfL7Config> = z.strictObject({
         .boolean()
         .default(true)
         .describe("Follow the contexts of asyncio, by one uprobe: each copy of a context."),
-    })
-    .prefault({})
-    .describe("Language runtimes that say which request a call is for. Needs Linux 6.6."),
-  record: recordSchema.prefault({}),
       node: z
         .boolean()
         .default(true)
         .describe("Read Node's async ids at the sockets: which request waited for a connection."),
+    })
+    .prefault({})
+    .describe("Language runtimes that say which request a call is for. Needs Linux 6.6."),
+  record: recordSchema.prefault({}),
   tls: tlsSchema.prefault({}),
   java: javaSchema.prefault({}),
 });

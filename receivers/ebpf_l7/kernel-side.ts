@@ -30,6 +30,7 @@ import {
   CAPTURE_COUNTERS_SEEN,
   CAPTURE_COUNTERS_SHED_PER_MILLE,
   PORT_DATAGRAMS,
+  TLS_IN_JAVA,
   WIRE_VERDICT_BYTES,
   WIRE_VERDICT_LOCAL_START,
   WIRE_VERDICT_PROTOCOL,
@@ -99,7 +100,10 @@ export interface CaptureSource {
   /** Follows requests inside processes by their language runtimes, until `close`. */
   /** Reads the clear text of processes by their TLS libraries, until `close`. */
   watchTls?(config: EbpfL7Config, logger: Logger): TlsWatcher;
-  followRuntimes?(config: EbpfL7Config, logger: Logger): Pick<Runtimes, "follow" | "forget">;
+  followRuntimes?(
+    config: EbpfL7Config,
+    logger: Logger,
+  ): Pick<Runtimes, "follow" | "forget" | "seesTls">;
   /** Optional programs that this machine does not allow. */
   missingPrograms?(): readonly RefusedProbe[];
   close(): void;
@@ -122,6 +126,8 @@ export class BpfCapture implements CaptureSource {
   #watchesSleeps = false;
   #runtimes: Runtimes | undefined;
   #tls: TlsWatch | undefined;
+  #tlsCount = 0;
+  #jvms = 0;
 
   constructor(
     object: LoadedObject,
@@ -237,6 +243,10 @@ export class BpfCapture implements CaptureSource {
       ...{ config: config.runtimes, java: config.java, rodata: clearTextRodata(config) },
       ...{ logger, capture: this.#object, selection: this.#selection },
       onCount: (count) => this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_RUNTIMES, count),
+      onJvms: (count) => {
+        this.#jvms = count > 0 ? TLS_IN_JAVA + count : 0;
+        this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_TLS, this.#tlsCount + this.#jvms);
+      },
     });
     return this.#runtimes;
   }
@@ -245,7 +255,10 @@ export class BpfCapture implements CaptureSource {
     this.#tls = new TlsWatch({
       ...{ config: config.tls, logger, capture: this.#object, selection: this.#selection },
       rodata: clearTextRodata(config),
-      onCount: (count) => this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_TLS, count),
+      onCount: (count) => {
+        this.#tlsCount = count;
+        this.#setKnob(CAPTURE_COUNTERS_FOLLOWS_TLS, count + this.#jvms);
+      },
     });
     return this.#tls;
   }

@@ -202,6 +202,7 @@ class Running {
       account: this.#account,
       serviceOf: boundedService(selection),
       onTls: (pid, onOpaque) => {
+        if (this.#runtimes?.seesTls(pid) === true) return;
         if (this.#tls === undefined) onOpaque();
         else this.#tls.meet(pid, onOpaque);
       },

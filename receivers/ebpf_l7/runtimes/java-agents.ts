@@ -73,6 +73,11 @@ export class JavaAgents {
     this.#end(followed);
   }
 
+  /** Our agent is in that process. */
+  has(pid: number): boolean {
+    return this.#followed.get(pid)?.agent !== undefined;
+  }
+
   close(): void {
     for (const followed of this.#followed.values()) this.#end(followed);
     this.#followed.clear();

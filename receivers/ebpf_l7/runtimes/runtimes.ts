@@ -30,14 +30,15 @@ export const LINEAGE_MAPS: readonly string[] = [
 const CAPTURE_MAPS: readonly string[] = [
   ...["socket_messages", "capture_counters", "thread_states", "verdicts", "port_rules"],
   ...["tls_sessions", "tls_sockets", "tls_threads", "tls_empty", "tls_go_calls"],
+  "java_records",
 ];
 
 export interface RuntimesConfig {
   readonly go: boolean;
   readonly go_starts: boolean;
   readonly python: boolean;
-}
   readonly node: boolean;
+}
 
 export interface RuntimesOptions {
   readonly config: RuntimesConfig;
@@ -49,6 +50,8 @@ export interface RuntimesOptions {
   readonly rodata: Readonly<Record<string, number | boolean>>;
   /** How many processes are followed. */
   readonly onCount: (count: number) => void;
+  /** How many of them are JVMs with our agent, which also tells clear text. */
+  readonly onJvms: (count: number) => void;
   readonly logger: Logger;
 }
 
@@ -59,11 +62,11 @@ export interface RuntimesOptions {
 export class Runtimes {
   readonly #options: RuntimesOptions;
   readonly #links = new Map<number, readonly Link[]>();
+  readonly #node: NodeProcesses;
+  #nodeCount = 0;
   readonly #java: JavaAgents;
   #javaCount = 0;
   #object: LoadedObject | undefined;
-  readonly #node: NodeProcesses;
-  #nodeCount = 0;
   #isRefused = false;
 
   constructor(options: RuntimesOptions) {
@@ -75,12 +78,9 @@ export class Runtimes {
       onCount: (count) => {
         this.#javaCount = count;
         this.#count();
+        options.onJvms(count);
       },
     });
-  }
-
-  /** Does nothing for a process of another runtime, or one that is followed already. */
-  follow(process: SelectedProcess): void {
     this.#node = new NodeProcesses({
       runtimes: capture.map("runtime_processes"),
       onCount: (count) => {
@@ -90,14 +90,18 @@ export class Runtimes {
       onFollowed: ({ pid }) => logger.info("Runtime followed", { pid, version: "node" }),
       onRefused: (process, reason) => this.#warn(process, reason),
     });
+  }
+
+  /** Does nothing for a process of another runtime, or one that is followed already. */
+  follow(process: SelectedProcess): void {
     const { pid } = process;
     this.forget(process);
     this.#java.follow(process);
+    if (this.#options.config.node) this.#node.follow(process);
     try {
       const plan = this.#planOf(process);
       if (plan === undefined || this.#isRefused) return;
       if ("refused" in plan) this.#warn(process, plan.refused);
-    if (this.#options.config.node) this.#node.follow(process);
       else this.#attach(pid, plan);
     } catch (error) {
       if (existsSync(`/proc/${pid}`)) this.#warn(process, String(error));
@@ -107,11 +111,11 @@ export class Runtimes {
   forget(process: SelectedProcess): void {
     const { pid } = process;
     this.#java.forget(process);
+    this.#node.forget(process);
     const links = this.#links.get(pid);
     if (links === undefined) return;
     this.#links.delete(pid);
     this.#options.capture.map("runtime_processes").delete(uint32(pid));
-    this.#node.forget(process);
     for (const link of links) link.detach();
     this.#count();
   }
@@ -127,11 +131,11 @@ export class Runtimes {
 
   close(): void {
     this.#java.close();
+    this.#node.close();
     this.#links.clear();
     this.#object?.close();
   }
 
-    this.#node.close();
   #planOf({ pid }: SelectedProcess): RuntimePlan | RuntimeRefusal | undefined {
     const { config } = this.#options;
     const go = config.go ? planGo(`/proc/${pid}/exe`, config.go_starts) : undefined;

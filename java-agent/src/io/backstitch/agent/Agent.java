@@ -55,6 +55,8 @@ public final class Agent {
     Hooks.on = true;
     Hooks.reading();
     Hooks.read(0);
+    TlsHooks.tlsMade(weaver);
+    TlsHooks.tlsRead(weaver, new byte[1], 0, 1, 1);
     retransform();
   }
 
@@ -66,6 +68,7 @@ public final class Agent {
     weaver = null;
     Hooks.TASKS.clear();
     Hooks.VIRTUALS.clear();
+    TlsHooks.SESSIONS.clear();
     Slots.clear();
   }
 
@@ -102,6 +105,7 @@ public final class Agent {
         if (look % 4 == 0) {
           Hooks.TASKS.sweep();
           Hooks.VIRTUALS.sweep();
+          TlsHooks.SESSIONS.sweep();
         }
       }
     } catch (InterruptedException replaced) {

@@ -62,7 +62,7 @@ public final class Hooks {
   }
 
   /** The state of this thread, which the kernel side knows then. */
-  private static State current() {
+  static State current() {
     State state = STATE.get();
     if (state.generation != generation) register(state);
     return state;

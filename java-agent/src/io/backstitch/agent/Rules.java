@@ -18,6 +18,14 @@ final class Rules {
     POOL_AND_TASK,
     /** The field `firstTask` of the first argument. */
     FIRST_TASK,
+    /** All arguments. */
+    ALL,
+    /** `this`, all arguments, and what the method returns if anything. */
+    THIS_ALL_RESULT,
+    /** The object of which this is a part. */
+    OUTER,
+    /** The same, all arguments, and what the method returns if anything. */
+    OUTER_ALL_RESULT,
     /** What the method returns. */
     RESULT
   }
@@ -45,7 +53,9 @@ final class Rules {
   }
 
   private static final String CONCURRENT = "java/util/concurrent/";
-  private static final String CLIENT = "jdk/internal/net/http/HttpClientImpl";
+  private static final String TLS = "sun/security/ssl/";
+  private static final String HTTP = "jdk/internal/net/http/";
+  private static final String CLIENT = HTTP + "HttpClientImpl";
   private static final String STAGE = CONCURRENT + "CompletableFuture$";
 
   private static Rule begin(String names, String descriptor, String hook, Pass pass) {
@@ -116,6 +126,37 @@ final class Rules {
           entry(
               CLIENT,
               List.of(begin("registerEvent eventUpdated", "(", "submit", Pass.FIRST))),
+          entry(
+              TLS + "SSLEngineImpl",
+              List.of(
+                  end("<init>", "(", "tlsMade", Pass.THIS),
+                  begin("writeRecord", "([", "tlsWrapping", Pass.ALL),
+                  end("writeRecord", "([", "tlsWrapped", Pass.THIS_ALL_RESULT),
+                  begin("readRecord", "([", "tlsUnwrapping", Pass.ALL),
+                  end("readRecord", "([", "tlsUnwrapped", Pass.THIS_ALL_RESULT))),
+          entry(
+              TLS + "SSLSocketImpl",
+              List.of(
+                  end("<init>", "(", "tlsMade", Pass.THIS),
+                  begin("startHandshake", "(Z)", "tlsShakesHands", Pass.THIS),
+                  end("startHandshake", "(Z)", "tlsLeave", Pass.NOTHING))),
+          entry(
+              TLS + "SSLSocketImpl$AppInputStream",
+              List.of(
+                  begin("read", "([BII)", "tlsEnter", Pass.OUTER),
+                  end("read", "([BII)", "tlsRead", Pass.OUTER_ALL_RESULT))),
+          entry(
+              TLS + "SSLSocketImpl$AppOutputStream",
+              List.of(
+                  begin("write", "([BII)", "tlsEnter", Pass.OUTER),
+                  end("write", "([BII)", "tlsWritten", Pass.OUTER_ALL_RESULT))),
+          // Made with the request; run by whoever finds that the connection takes more.
+          entry(
+              HTTP + "Http1Exchange$Http1Publisher$WriteTask",
+              List.of(
+                  end("<init>", "(", "submit", Pass.THIS),
+                  begin("run", "()", "enterOther", Pass.THIS),
+                  end("run", "()", "exit", Pass.NOTHING))),
           entry(
               CLIENT + "$SelectorManager",
               List.of(

@@ -12,15 +12,13 @@ final class State {
   private static final int NESTED_MAX = 32;
   private static final int FIELDS = 3;
   private static final int IDS_AT_ONCE = 1024;
+  private static final int BUFFERS_MAX = 16;
 
   /** Of the thread that runs it now; -1: none. */
   int slot = -1;
   int generation;
   /** It waits for many sockets at once, so what it read before says nothing. */
   boolean selects;
-  /** Of the platform thread: what goes through the channel; null until then. */
-  ByteBuffer message;
-  long messageAddress;
 
   private long own;
   /** The context that this one was made in, and when, ns: what it read later does not count. */
@@ -28,6 +26,7 @@ final class State {
   private long since;
   private boolean hasRead;
   private long tlsObject;
+  private int tlsDepth;
 
   private long beforeOwn;
   private long beforeParent;
@@ -37,6 +36,8 @@ final class State {
   private final long[] nested = new long[NESTED_MAX * FIELDS];
   private final boolean[] nestedHasRead = new boolean[NESTED_MAX];
   private int depth;
+  private int[] starts;
+  private int remembered;
   private long nextId;
   private long lastId;
 
@@ -62,6 +63,7 @@ final class State {
   void idle() {
     depth = 0;
     tlsObject = 0;
+    tlsDepth = 0;
     begin(null);
   }
 
@@ -122,8 +124,32 @@ final class State {
     hasRead = beforeHasRead;
   }
 
-  void inTls(long object) {
+  void enterTls(long object) {
+    tlsDepth = object == tlsObject ? tlsDepth + 1 : 1;
     tlsObject = object;
+  }
+
+  /** A handshake is a part of the read or write that needs it. */
+  void leaveTls() {
+    if (tlsDepth > 0) tlsDepth--;
+    if (tlsDepth == 0) tlsObject = 0;
+  }
+
+  /** Where the clear text of a call of SSLEngine begins, in each of its buffers. */
+  void remember(ByteBuffer[] buffers, int from, int count) {
+    if (starts == null) starts = new int[BUFFERS_MAX];
+    remembered = 0;
+    if (buffers == null || from < 0 || count > BUFFERS_MAX || count > buffers.length - from) return;
+    for (int at = 0; at < count; at++) {
+      if (buffers[from + at] == null) return;
+      starts[at] = buffers[from + at].position();
+    }
+    remembered = count;
+  }
+
+  /** -1: not known. */
+  int remembered(int at) {
+    return at < remembered ? starts[at] : -1;
   }
 
   /** Where the kernel side looks. */

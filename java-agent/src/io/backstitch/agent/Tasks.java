@@ -129,9 +129,10 @@ final class Tasks {
     stripe(hash).put(key, hash, value, true);
   }
 
-  void putIfAbsent(Object key, Object value) {
+  /** False: there was something, or there is no room. */
+  boolean putIfAbsent(Object key, Object value) {
     int hash = hashOf(key);
-    stripe(hash).put(key, hash, value, false);
+    return stripe(hash).put(key, hash, value, false);
   }
 
   Object get(Object key) {

@@ -13,13 +13,16 @@ import org.objectweb.asm.Opcodes;
 import org.objectweb.asm.Type;
 
 /**
- * Adds calls of Hooks at the beginning and at the ends of methods. No field, method, branch or
- * local variable is added, so that a class can be changed back at any time.
+ * Adds calls of Hooks at the beginning and at the ends of methods. No field, method or branch
+ * is added, so that a class can be changed back at any time.
  */
 final class Weaver implements ClassFileTransformer {
   private static final String HOOKS = "io/backstitch/agent/Hooks";
+  private static final String TLS_HOOKS = "io/backstitch/agent/TlsHooks";
+  private static final String OBJECT = "Ljava/lang/Object;";
   private static final String WORKER = "java/util/concurrent/ThreadPoolExecutor$Worker";
-  private static final String TASK = "Ljava/util/concurrent/ForkJoinTask;";
+  /** Beyond the local variables of all methods that are woven; it lives between two instructions. */
+  private static final int SCRATCH = 120;
 
   /** Methods that were woven, of all classes. */
   volatile int woven;
@@ -41,6 +44,7 @@ final class Weaver implements ClassFileTransformer {
     ClassReader reader = new ClassReader(bytes);
     ClassWriter writer = new ClassWriter(reader, ClassWriter.COMPUTE_MAXS);
     int[] count = {0};
+    String outer = reader.getClassName().replaceFirst("\\$[^$]*$", "");
     reader.accept(
         new ClassVisitor(Opcodes.ASM9, writer) {
           @Override
@@ -55,7 +59,7 @@ final class Weaver implements ClassFileTransformer {
             for (Rules.Rule rule : rules) if (rule.applies(name, descriptor)) apply.add(rule);
             if (apply.isEmpty()) return next;
             count[0]++;
-            return new Method(next, descriptor, apply);
+            return new Method(next, reader.getClassName(), outer, descriptor, apply);
           }
         },
         0);
@@ -65,11 +69,20 @@ final class Weaver implements ClassFileTransformer {
   }
 
   private static final class Method extends MethodVisitor {
+    private final String own;
+    private final String outer;
     private final String descriptor;
     private final List<Rules.Rule> rules;
 
-    Method(MethodVisitor next, String descriptor, List<Rules.Rule> rules) {
+    Method(
+        MethodVisitor next,
+        String own,
+        String outer,
+        String descriptor,
+        List<Rules.Rule> rules) {
       super(Opcodes.ASM9, next);
+      this.own = own;
+      this.outer = outer;
       this.descriptor = descriptor;
       this.rules = rules;
     }
@@ -95,36 +108,45 @@ final class Weaver implements ClassFileTransformer {
           break;
         case THIS:
           visitVarInsn(Opcodes.ALOAD, 0);
-          taken = rule.hook.equals("start") || rule.hook.equals("mount")
-              ? "Ljava/lang/Thread;"
-              : "Ljava/lang/Object;";
+          boolean isThread = rule.hook.equals("start") || rule.hook.equals("mount");
+          taken = isThread ? "Ljava/lang/Thread;" : OBJECT;
           break;
         case FIRST:
           visitVarInsn(Opcodes.ALOAD, 1);
-          taken = "Ljava/lang/Object;";
+          taken = OBJECT;
           break;
         case FIRST_TASK:
           visitVarInsn(Opcodes.ALOAD, 1);
           visitFieldInsn(Opcodes.GETFIELD, WORKER, "firstTask", "Ljava/lang/Runnable;");
-          taken = "Ljava/lang/Object;";
+          taken = OBJECT;
           break;
         case POOL_AND_TASK:
           visitVarInsn(Opcodes.ALOAD, 0);
           loadTask();
-          taken = "Ljava/lang/Object;Ljava/lang/Object;";
+          taken = OBJECT + OBJECT;
+          break;
+        case ALL:
+          taken = loadArguments();
+          break;
+        case OUTER:
+          taken = loadOuter();
+          break;
+        case THIS_ALL_RESULT:
+        case OUTER_ALL_RESULT:
+          taken = loadAll(rule.pass);
           break;
         case RESULT:
           taken = duplicateResult();
           break;
       }
-      visitMethodInsn(Opcodes.INVOKESTATIC, HOOKS, rule.hook, "(" + taken + ")V", false);
+      String hooks = rule.hook.startsWith("tls") ? TLS_HOOKS : HOOKS;
+      visitMethodInsn(Opcodes.INVOKESTATIC, hooks, rule.hook, "(" + taken + ")V", false);
     }
 
     private void loadTask() {
       int at = 1;
       for (Type argument : Type.getArgumentTypes(descriptor)) {
-        String type = argument.getDescriptor();
-        if (type.equals(TASK) || type.endsWith("ForkJoinTask;")) {
+        if (argument.getDescriptor().endsWith("ForkJoinTask;")) {
           visitVarInsn(Opcodes.ALOAD, at);
           return;
         }
@@ -133,10 +155,45 @@ final class Weaver implements ClassFileTransformer {
       visitInsn(Opcodes.ACONST_NULL);
     }
 
+    private String loadArguments() {
+      StringBuilder taken = new StringBuilder();
+      int at = 1;
+      for (Type argument : Type.getArgumentTypes(descriptor)) {
+        visitVarInsn(argument.getOpcode(Opcodes.ILOAD), at);
+        at += argument.getSize();
+        taken.append(argument.getDescriptor());
+      }
+      return taken.toString();
+    }
+
+    private String loadOuter() {
+      visitVarInsn(Opcodes.ALOAD, 0);
+      visitFieldInsn(Opcodes.GETFIELD, own, "this$0", "L" + outer + ";");
+      return OBJECT;
+    }
+
+    /** The result is one word or none. It is kept in a local variable that no frame knows of. */
+    private String loadAll(Rules.Pass pass) {
+      Type result = Type.getReturnType(descriptor);
+      int kept = SCRATCH;
+      boolean has = result.getSort() != Type.VOID;
+      if (has) {
+        visitInsn(Opcodes.DUP);
+        visitVarInsn(result.getOpcode(Opcodes.ISTORE), kept);
+      }
+      String taken = OBJECT;
+      if (pass == Rules.Pass.OUTER_ALL_RESULT) loadOuter();
+      else visitVarInsn(Opcodes.ALOAD, 0);
+      taken += loadArguments();
+      if (!has) return taken;
+      visitVarInsn(result.getOpcode(Opcodes.ILOAD), kept);
+      return taken + result.getDescriptor();
+    }
+
     private String duplicateResult() {
       Type result = Type.getReturnType(descriptor);
       visitInsn(result.getSize() == 2 ? Opcodes.DUP2 : Opcodes.DUP);
-      return result.getSort() >= Type.ARRAY ? "Ljava/lang/Object;" : result.getDescriptor();
+      return result.getSort() >= Type.ARRAY ? OBJECT : result.getDescriptor();
     }
   }
 }
