@@ -304,6 +304,7 @@ test("the other end of a span is named: pod by address, service by its virtual a
   assert.deepEqual(pod.span, {
     "network.peer.address": "10.1.0.7",
     "service.peer.name": "cart",
+    "peer.service": "cart",
     "service.peer.namespace": "shop",
     "peer.k8s.pod.name": "cart-6d5f8c9b7-x2x4z",
     "peer.k8s.pod.uid": "uid-cart",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   ATTR_NETWORK_PEER_ADDRESS,
+  ATTR_PEER_SERVICE,
   ATTR_SERVICE_PEER_NAME,
   ATTR_SERVICE_PEER_NAMESPACE,
 } from "@opentelemetry/semantic-conventions/incubating";
@@ -141,19 +142,25 @@ export class PeerVisitor implements Visitor {
     const found: Found = new Map();
     const pod = this.#cluster.pods.byIp(ip, atMs);
     if (pod !== undefined) {
-      found.set(ATTR_SERVICE_PEER_NAME, this.#extraction.serviceName(pod));
+      putName(found, this.#extraction.serviceName(pod));
       found.set(ATTR_SERVICE_PEER_NAMESPACE, pod.namespace);
       for (const [name, value] of this.#extraction.ofPod(pod)) found.set(PREFIX + name, value);
       return found;
     }
     const service = this.#cluster.serviceByIp(ip);
     if (service === undefined) return found;
-    found.set(ATTR_SERVICE_PEER_NAME, service.name);
+    putName(found, service.name);
     found.set(ATTR_SERVICE_PEER_NAMESPACE, service.namespace);
     found.set(`${PREFIX}k8s.service.name`, service.name);
     found.set(`${PREFIX}k8s.namespace.name`, service.namespace);
     return found;
   }
+}
+
+/** `peer.service` is the older name, which most backends still draw their maps by. */
+function putName(found: Found, name: string): void {
+  found.set(ATTR_SERVICE_PEER_NAME, name);
+  found.set(ATTR_PEER_SERVICE, name);
 }
 
 function isSame(reader: FieldReader, wanted: Uint8Array): boolean {
