@@ -24,6 +24,7 @@ import {
   TRIGGER_NONE,
   TRIGGER_PYTHON,
   TRIGGER_REQUEST,
+  TRIGGER_REQUEST_ID,
   TRIGGER_RESPONSE,
 } from "../../src/model/stitch-key.ts";
 import type { StitchFacts } from "../../src/spans/span-encoder.ts";
@@ -45,6 +46,10 @@ const LINEAGE_TRIGGERS: Readonly<Record<number, number>> = {
   [LINEAGE_PYTHON]: TRIGGER_PYTHON,
   [LINEAGE_JAVA]: TRIGGER_JAVA,
 };
+
+const SURE_TRIGGERS: ReadonlySet<number> = new Set(Object.values(LINEAGE_TRIGGERS));
+/** Requests open at once in one process that are compared with a call's id. */
+const NAMED_MAX = 1024;
 
 /** What was found out when the request began; kept in `Exchange.link`, used again with it. */
 class ExchangeLink implements StitchFacts {
@@ -79,6 +84,8 @@ interface Process {
   /** Server requests that are open. */
   open: number;
   readonly requests: OpenRequests;
+  /** Of a protocol whose requests may carry an id: those that are open. */
+  readonly named: Map<Exchange, Connection>;
   /** Another thread answered a request than the one that read it: its threads share work. */
   sharesWork: boolean;
 }
@@ -172,6 +179,7 @@ export class ExchangeTracker implements ConnectionEvents {
   #openInProcess(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
     const { process } = link.thread ?? this.#lastThread;
     process.open++;
+    if (exchange.requestId !== undefined) process.named.set(exchange, connection);
     link.generation = process.requests.open(exchange.startNs);
     if (connection.isFromBefore(exchange)) process.requests.foundUnknown(exchange.startNs);
   }
@@ -194,6 +202,9 @@ export class ExchangeTracker implements ConnectionEvents {
     }
     if (link !== undefined && connection.pool?.hasGrownBeyond(link.poolConnections) === true) {
       link.flags &= ~KEY_POOL_BUSY;
+    }
+    if (link !== undefined && exchange.role === "client" && (exchange.requestId ?? 0) !== 0) {
+      this.#resolveRequestId(exchange, link);
     }
     this.#finish(connection, exchange, link);
     if (link !== undefined) this.#release(link);
@@ -261,6 +272,7 @@ export class ExchangeTracker implements ConnectionEvents {
     if (link.thread !== undefined) {
       link.thread.open--;
       link.thread.process.open--;
+      link.thread.process.named.delete(exchange);
       link.thread.process.requests.close(link.generation);
     }
     return link;
@@ -296,6 +308,25 @@ export class ExchangeTracker implements ConnectionEvents {
   #forgetIdle(): void {
     for (const [tid, thread] of this.#threads) if (thread.open === 0) this.#threads.delete(tid);
     for (const [pid, one] of this.#processes) if (one.open === 0) this.#processes.delete(pid);
+  }
+
+  /** The one open request of the process that has the call's id, if nothing surer names one. */
+  #resolveRequestId(call: Exchange, link: ExchangeLink): void {
+    if (SURE_TRIGGERS.has(link.triggerKind)) return;
+    const { named } = this.#process(call.pid);
+    if (named.size > NAMED_MAX) return;
+    let found: Exchange | undefined;
+    for (const request of named.keys()) {
+      if (request.requestId !== call.requestId || request.startNs > call.startNs) continue;
+      if (found !== undefined) return;
+      found = request;
+    }
+    const source = found === undefined ? undefined : named.get(found);
+    if (found === undefined || source === undefined) return;
+    link.triggerKind = TRIGGER_REQUEST_ID;
+    link.flags |= KEY_TRIGGER_OPEN;
+    const spans = source.spanConnection("server");
+    this.#options.output.spanId(spans, found.requestPosition, "server", link.triggerSpan);
   }
 
   /** The request that the runtime names. */
@@ -372,7 +403,7 @@ export class ExchangeTracker implements ConnectionEvents {
 }
 
 function processOf(pid: number): Process {
-  return { pid, open: 0, requests: new OpenRequests(), sharesWork: false };
+  return { pid, open: 0, requests: new OpenRequests(), named: new Map(), sharesWork: false };
 }
 
 /**

@@ -55,6 +55,11 @@ export interface Exchange {
   readonly pid: number;
   /** W3C trace context of the request: 16 + 8 bytes, or undefined. Valid as long as the exchange. */
   readonly traceContext: TraceContext | undefined;
+  /**
+   * Hash of an id that the request's header gives it or its trace (x-request-id, b3 and the like), a whole
+   * number below 2^53: calls with the same one are of one cause. 0 or undefined: it has none.
+   */
+  readonly requestId?: number;
   /** Free for the receiver: what it looked up when the request began. */
   link: unknown;
   describe(sink: SpanSink): void;

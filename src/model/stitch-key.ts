@@ -52,6 +52,8 @@ export const TRIGGER_GOROUTINE = 3;
 export const TRIGGER_PYTHON = 4;
 /** The incoming request that the JVM's task works for, or the one that handed it over. */
 export const TRIGGER_JAVA = 5;
+/** The open incoming request of the process whose header has the same id; see `Exchange.requestId`. */
+export const TRIGGER_REQUEST_ID = 6;
 
 /**
  * With the kind, of a request or of a response: the runtime said in which turn of its event loop the

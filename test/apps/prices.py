@@ -4,7 +4,7 @@
 python3 prices.py --listen 127.0.0.1:0 [--name prices] [--downstream URL]... [--workers N]
 
 Calls each --downstream one after the other; with --workers by the threads of a pool. /VERB/ID is asked of each as /PREFIX/ID, PREFIX being
-the path of its URL; special verbs are passed on unchanged.
+the path of its URL; special verbs are passed on unchanged, and so is X-Request-ID.
 """
 import argparse
 import http.client
@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
             connection = connection_to(url.hostname, url.port)
             try:
                 headers = {"Content-Type": "application/json"} if body else {}
+                if "X-Request-ID" in self.headers:
+                    headers["X-Request-ID"] = self.headers["X-Request-ID"]
                 connection.request(self.command, path, body or None, headers)
                 response = connection.getresponse()
                 return response.status, response.read().decode()

@@ -13,6 +13,8 @@ export interface LoadOptions {
   readonly paths: readonly string[];
   readonly method?: string;
   readonly body?: string;
+  /** `{id}` as in paths. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Default true: at most `concurrency` connections, used again. */
   readonly keepAlive?: boolean;
   /** Ids are firstId, firstId + 1, … Default 1. */
@@ -68,8 +70,13 @@ interface Exchange {
 
 function exchange({ options, agent, index, deadline }: Exchange): Promise<number> {
   const { host, port, method = "GET", body, paths, firstId = 1, timeoutMs = 10_000 } = options;
-  const path = (paths[index % paths.length] ?? "/").replace("{id}", String(firstId + index));
-  const headers = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
+  const id = String(firstId + index);
+  const path = (paths[index % paths.length] ?? "/").replace("{id}", id);
+  const given = Object.entries(options.headers ?? {});
+  const headers = {
+    ...Object.fromEntries(given.map(([name, value]) => [name, value.replace("{id}", id)])),
+    ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+  };
   const signal = AbortSignal.any([deadline, AbortSignal.timeout(timeoutMs)]);
   return new Promise((resolve, reject) => {
     const sending = request({ host, port, path, method, headers, agent, signal });

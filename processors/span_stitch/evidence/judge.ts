@@ -10,7 +10,7 @@ import { proofOf } from "../nodes.ts";
 import { byteName } from "./byte-name.ts";
 import { eventLoop } from "./event-loop.ts";
 import type { Evidence, Target } from "./evidence.ts";
-import { asyncId, goroutine, javaTask, pythonContext } from "./runtime.ts";
+import { asyncId, goroutine, javaTask, pythonContext, requestId } from "./runtime.ts";
 import { sameThread } from "./same-thread.ts";
 import { times } from "./times.ts";
 import { traceHeader } from "./trace-header.ts";
@@ -23,6 +23,7 @@ export const EVIDENCE: readonly Evidence[] = [
   pythonContext,
   javaTask,
   asyncId,
+  requestId,
   sameThread,
   eventLoop,
   times,
@@ -30,9 +31,9 @@ export const EVIDENCE: readonly Evidence[] = [
 export const EVIDENCE_NONE = 0;
 export const EVIDENCE_HEADER = 1;
 export const EVIDENCE_BYTE_NAME = 2;
-export const EVIDENCE_INFERENCE = 9;
+export const EVIDENCE_INFERENCE = 10;
 /** Not a link: some request of the process is the cause, and it is not known which. */
-export const EVIDENCE_UNKNOWN = 10;
+export const EVIDENCE_UNKNOWN = 11;
 /** What `stitch.evidence` says then. */
 export const UNKNOWN_NAME = "unknown";
 

@@ -6,6 +6,7 @@ import {
   TRIGGER_JAVA,
   TRIGGER_PYTHON,
   TRIGGER_REQUEST,
+  TRIGGER_REQUEST_ID,
   TRIGGER_RESPONSE,
 } from "../../../src/model/stitch-key.ts";
 import type { StitchKey } from "../key.ts";
@@ -39,6 +40,16 @@ export const javaTask: Evidence = {
   name: "java_task",
   target: "trigger",
   offer: (key) => offer(key, TRIGGER_JAVA),
+};
+
+/**
+ * The call carries the id (x-request-id, the trace id of b3) of one incoming request of the process.
+ * Less sure than a runtime: applications give one id to several requests at times.
+ */
+export const requestId: Evidence = {
+  name: "request_id",
+  target: "trigger",
+  offer: (key) => (offer(key, TRIGGER_REQUEST_ID) > 0 ? 99 : 0),
 };
 
 /**
