@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { startJaeger } from "../support/jaeger.ts";
+import type { HistogramPoint } from "../support/otlp-metrics-json.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { type RunningProcess, startProcess } from "../support/process.ts";
 import { buildStock, orders, prices, stock } from "../support/services.ts";
-import { startNatAgent } from "./nat-agent.ts";
+import { type NatAgent, startNatAgent } from "./nat-agent.ts";
 import { BACKEND_PORT, IPV4, NatBed, NODE_PORT, SERVICE_PORT } from "./nat-bed.ts";
 
 const REQUESTS = 20;
@@ -73,7 +74,7 @@ test("agents that know nothing of each other: the gateway makes one trace of eac
   const exporter = `{endpoint: "127.0.0.1:${listen}", tls: {insecure: true}}`;
   const sending = { processors: PROCESSORS, exporter: ["otlp_grpc", exporter] } as const;
   await using gateway = await startNatAgent({
-    ...{ targets: {}, listen },
+    ...{ targets: {}, listen, serviceGraph: true },
     processors: {
       span_stitch: "{mode: gateway, gateway: {window: 1500ms}}",
       nat_rewrite: "{conntrack: {enabled: false}, pairs: {wait: 2s}}",
@@ -112,7 +113,34 @@ test("agents that know nothing of each other: the gateway makes one trace of eac
     );
     assert.equal(from, to, "the same request at both ends");
   }
+  await assertGraph(gateway);
 });
+
+/** The services that called each other, not the virtual addresses that they asked for. */
+async function assertGraph(gateway: NatAgent): Promise<void> {
+  const metric = "traces_service_graph_request_client_seconds";
+  const edges = (points: readonly HistogramPoint[]): Record<string, bigint> =>
+    Object.fromEntries(
+      points
+        .filter((point) => point.metric === metric)
+        .map(({ attributes, count }) => [
+          ["client", "server"].map((name) => attributes.get(name)).join(" → "),
+          count,
+        ]),
+    );
+  const requests = BigInt(REQUESTS);
+  const wanted = {
+    "user → front": requests,
+    "front → middle": requests,
+    "middle → back": requests,
+  };
+  const names = Object.keys(wanted);
+  const points = await gateway.histogramsWhen((found) => {
+    const now = edges(found);
+    return names.every((name) => now[name] === requests);
+  });
+  assert.deepEqual(edges(points), wanted);
+}
 
 function lastOf(value: unknown): string | undefined {
   return String(value).split("/").at(-1);

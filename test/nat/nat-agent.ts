@@ -17,6 +17,10 @@ const BACKSTITCH = join(import.meta.dirname, "../../bin/backstitch");
 const METRICS = `    metrics: {receivers: [ebpf_l7], processors: [nat_rewrite], exporters: [file/metrics]}
 `;
 
+const GRAPH = `    metrics: {receivers: [servicegraph], exporters: [file/metrics]}
+connectors: {servicegraph: {metrics_flush_interval: 300ms, store: {ttl: 20s, max_items: 10000}}}
+`;
+
 export interface NatAgentOptions {
   /** Name and pid of what is watched; nothing of a gateway. */
   readonly targets: Readonly<Record<string, number>>;
@@ -28,6 +32,8 @@ export interface NatAgentOptions {
   readonly listen?: number;
   /** A metrics pipeline, too, with `nat_rewrite` and a file of its own. */
   readonly metrics?: boolean;
+  /** A service graph of what goes out, as metrics into the same file. */
+  readonly serviceGraph?: boolean;
   /** Words before the agent's own. */
   readonly prefix?: readonly string[];
 }
@@ -89,6 +95,6 @@ service:
     traces:
       receivers: [${receiver}]
       processors: [${processors.map(([id]) => id).join(", ")}]
-      exporters: [${exporter}]
-${options.metrics === true ? METRICS : ""}`;
+      exporters: [${exporter}${options.serviceGraph === true ? ", servicegraph" : ""}]
+${options.metrics === true ? METRICS : ""}${options.serviceGraph === true ? GRAPH : ""}`;
 }
