@@ -45,6 +45,11 @@ test("what is wrong with a target is said at its place", () => {
     [{ exe: "" }, /^targets::0::exe: must not be empty/],
     [{ exe: "x", prots: 1 }, /Unrecognized key: "prots"/],
     [{ pids: [0] }, /^targets::0::pids/],
+    [
+      { exe: "x", protocol: "reddis" },
+      /^targets::0::protocol: there is no protocol "reddis". Known: /,
+    ],
+    [{ exe: "x", disabled_protocols: ["none"] }, /^targets::0::disabled_protocols::0: there is no/],
   ];
   for (const [target, expected] of cases) {
     assert.match(problems({ targets: [target] })[0] ?? "accepted", expected);

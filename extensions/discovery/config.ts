@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { duration } from "../../src/config/types.ts";
+import { PROTOCOLS } from "../../src/protocols/registry.ts";
 import { compileGlob } from "./glob.ts";
 import { type PortRange, parsePorts } from "./ports.ts";
 
@@ -16,6 +17,10 @@ export interface Criteria {
 
 export interface Target extends Criteria {
   readonly name?: string | undefined;
+  /** What these processes serve: a protocol's name, or `none`. */
+  readonly protocol?: string | undefined;
+  /** Protocols that are not followed in these processes. */
+  readonly disabled_protocols?: readonly string[] | undefined;
 }
 
 export interface DiscoveryConfig {
@@ -102,6 +107,17 @@ const NO_CRITERION = {
   error: `needs at least one of ${CRITERIA_NAMES.join(", ")}, or it would select every process`,
 };
 
+const NONE = "none";
+const NAMES = PROTOCOLS.map(({ name }) => name);
+
+function protocolName(others: readonly string[]): z.ZodString {
+  const known = [...NAMES, ...others];
+  return z.string().refine((name) => known.includes(name), {
+    error: ({ input }) =>
+      `there is no protocol ${JSON.stringify(input)}. Known: ${known.toSorted().join(", ")}.`,
+  });
+}
+
 const target = z
   .strictObject({
     ...criteria,
@@ -110,6 +126,13 @@ const target = z
       .min(1)
       .optional()
       .describe("`service.name` of these processes and their descendants."),
+    protocol: protocolName([NONE])
+      .optional()
+      .describe("What is spoken on connections that they accept, or `none` to ignore these."),
+    disabled_protocols: z
+      .array(protocolName([]))
+      .optional()
+      .describe("Protocols that are not followed in these processes, such as `[redis]`."),
   })
   .refine(hasCriterion, NO_CRITERION);
 

@@ -8,7 +8,7 @@ import {
   ATTR_PROCESS_PID,
   ATTR_PROCESS_RUNTIME_NAME,
 } from "@opentelemetry/semantic-conventions/incubating";
-import type { SelectedProcess } from "../../src/model/process.ts";
+import type { ProcessProtocols, SelectedProcess } from "../../src/model/process.ts";
 import { findPodUid } from "./container.ts";
 import type { ProcessFacts } from "./process-facts.ts";
 import { executableName, programName, runtimeName } from "./program-name.ts";
@@ -19,6 +19,8 @@ const VALUE_LENGTH_MAX = 1024;
 export interface IdentityOptions {
   /** The target's `name`. */
   readonly targetName: string | undefined;
+  /** What the target says of protocols. */
+  readonly protocols?: ProcessProtocols | undefined;
   readonly hostName: string;
 }
 
@@ -48,14 +50,16 @@ export function identify(facts: ProcessFacts, options: IdentityOptions): Selecte
   if (podUid !== undefined) attributes.set(ATTR_K8S_POD_UID, podUid);
   for (const [key, value] of given) attributes.set(key, value);
   attributes.set(ATTR_PROCESS_PID, facts.pid);
-  return { pid: facts.pid, serviceName: serviceName.slice(0, VALUE_LENGTH_MAX), attributes };
+  const { protocols } = options;
+  const name = serviceName.slice(0, VALUE_LENGTH_MAX);
+  return { pid: facts.pid, serviceName: name, attributes, protocols };
 }
 
 /** A forked child is its parent's program under another process id. */
 export function asChild(parent: SelectedProcess, pid: number): SelectedProcess {
   const attributes = new Map(parent.attributes);
   attributes.set(ATTR_PROCESS_PID, pid);
-  return { pid, serviceName: parent.serviceName, attributes };
+  return { ...parent, pid, attributes };
 }
 
 /** Another program in the same place, of which only the name is known. */
@@ -67,11 +71,12 @@ export function asProgram(
   const attributes = new Map(before.attributes);
   attributes.delete(ATTR_PROCESS_RUNTIME_NAME);
   attributes.set(ATTR_PROCESS_EXECUTABLE_NAME, name);
-  return { pid: before.pid, serviceName: targetName ?? name, attributes };
+  return { ...before, serviceName: targetName ?? name, attributes };
 }
 
 export function isSameIdentity(one: SelectedProcess, other: SelectedProcess): boolean {
   if (one.serviceName !== other.serviceName) return false;
+  if (one.protocols !== other.protocols) return false;
   if (one.attributes.size !== other.attributes.size) return false;
   for (const [key, value] of one.attributes) if (other.attributes.get(key) !== value) return false;
   return true;

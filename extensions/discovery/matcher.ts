@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ProcessProtocols } from "../../src/model/process.ts";
 import type { Criteria, Target } from "./config.ts";
 import type { Container } from "./container.ts";
 import { compileGlob } from "./glob.ts";
@@ -35,6 +36,7 @@ export class Matcher {
   readonly #targets: readonly Test[];
   readonly #exclusions: readonly Test[];
   readonly #names: readonly (string | undefined)[];
+  readonly #protocols: readonly (ProcessProtocols | undefined)[];
   readonly #criteria: readonly Criteria[];
   readonly needs: MatchNeeds;
 
@@ -42,6 +44,9 @@ export class Matcher {
     this.#targets = targets.map(compileCriteria);
     this.#exclusions = exclude.map(compileCriteria);
     this.#names = targets.map((target) => target.name);
+    this.#protocols = targets.map(({ protocol: served, disabled_protocols: disabled = [] }) =>
+      served === undefined && disabled.length === 0 ? undefined : { served, disabled },
+    );
     this.#criteria = [...targets, ...exclude];
     this.needs = {
       execs: targets.some(
@@ -78,6 +83,11 @@ export class Matcher {
   /** The `service.name` that a target gives, from its number. */
   nameOf(target: number): string | undefined {
     return this.#names[target - 1];
+  }
+
+  /** What a target says of protocols, from its number. */
+  protocolsOf(target: number): ProcessProtocols | undefined {
+    return this.#protocols[target - 1];
   }
 
   /** Whether some criterion asks about this port. */

@@ -229,7 +229,11 @@ export class Tracker implements ProcessEvents {
 
   #select(facts: ProcessFacts, target: number, before: Entry | undefined): boolean {
     const { matcher, hostName } = this.#options;
-    const process = identify(facts, { targetName: matcher.nameOf(target), hostName });
+    const process = identify(facts, {
+      targetName: matcher.nameOf(target),
+      protocols: matcher.protocolsOf(target),
+      hostName,
+    });
     // Read from another process's files when the id was given anew meanwhile.
     if (!facts.isStillThere()) return false;
     this.#wanted.set(facts.pid, target);

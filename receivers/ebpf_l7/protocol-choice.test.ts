@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  CONNECTION_ACCEPTER,
   DATA_SEND,
   DATA_UNDETERMINED,
   WIRE_PROTOCOL_FOLLOWED,
@@ -131,5 +132,40 @@ test("what the user says of a port is stronger than the kernel's guess", () => {
   bench.data(1, DATA_SEND, 0, "PING\r\n");
   assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_REDIS]]);
   bench.data(1, 0, 0, "+PONG\r\n");
+  assert.equal(bench.finished.length, 1);
+});
+
+test("what a target says of protocols counts for what it serves, and what it forbids for all", () => {
+  const bench = new RingBench();
+  bench.ofTarget = { served: "redis", disabled: ["http1"] };
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED, CONNECTION_ACCEPTER);
+  bench.data(1, 0, 0, "PING\r\n");
+  assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_REDIS]]);
+  bench.connection(2, START, WIRE_PROTOCOL_HTTP1);
+  for (let index = 0; index < 8; index++) {
+    bench.data(2, DATA_SEND, index * REQUEST.length, REQUEST);
+    bench.data(2, 0, index * RESPONSE.length, RESPONSE);
+  }
+  assert.equal(bench.finished.length, 0);
+  assert.deepEqual(bench.verdicts[1], [2, START, WIRE_PROTOCOL_IGNORED]);
+  // What it calls is not what it serves.
+  bench.connection(3, START, WIRE_PROTOCOL_REDIS);
+  bench.data(3, DATA_SEND, 0, "*1\r\n$4\r\nPING\r\n");
+  bench.data(3, 0, 0, "+PONG\r\n");
+  assert.equal(bench.finished.length, 1);
+});
+
+test("a target whose connections are not to be looked at is ignored, but for its calls", () => {
+  const bench = new RingBench();
+  bench.ofTarget = { served: "none", disabled: [] };
+  bench.connection(1, START, WIRE_PROTOCOL_UNDETERMINED, CONNECTION_ACCEPTER);
+  for (let index = 0; index < 8; index++) {
+    bench.data(1, 0, index * RARE.length, RARE);
+    bench.data(1, DATA_SEND, index * RESPONSE.length, RESPONSE);
+  }
+  assert.deepEqual(bench.verdicts, [[1, START, WIRE_PROTOCOL_IGNORED]]);
+  bench.connection(2);
+  bench.data(2, DATA_SEND, 0, REQUEST);
+  bench.data(2, 0, 0, RESPONSE);
   assert.equal(bench.finished.length, 1);
 });

@@ -5,6 +5,7 @@ import {
   WIRE_PROTOCOL_TLS,
   WIRE_PROTOCOL_UNDETERMINED,
 } from "../../bpf/generated/wire.ts";
+import type { ProcessProtocols } from "../../src/model/process.ts";
 import type { ConnectionParser, ParserOptions, Protocol } from "../../src/model/protocol.ts";
 import { withCustomProtocols } from "../../src/protocols/custom/protocol.ts";
 import { createDetectingParser, type DetectingParser } from "../../src/protocols/detection.ts";
@@ -33,6 +34,8 @@ export interface ProtocolChoiceOptions {
   readonly verdicts: VerdictSink;
   readonly account: Account;
   readonly serviceOf: (pid: number) => string;
+  /** What the process's target says of protocols. */
+  readonly protocolsOf?: ((pid: number) => ProcessProtocols | undefined) | undefined;
   /** A process speaks TLS: calls back, now or later, if its clear text is not read. */
   readonly onTls?: ((pid: number, onOpaque: () => void) => void) | undefined;
 }
@@ -63,9 +66,14 @@ export class ProtocolChoice {
     const { cursor, rules, protocolByWire, parserOptions } = this.#options;
     const { protocol, localPort, remotePort } = connection.record;
     const options = parserOptions(cursor.pid, connection.isTls);
-    const fixed = fixedProtocol(rules, localPort, remotePort) ?? connection.protocol?.name;
+    const ofTarget = this.#options.protocolsOf?.(cursor.pid);
+    const served = connection.record.side === "accepter" ? ofTarget?.served : undefined;
+    const byPort = fixedProtocol(rules, localPort, remotePort);
+    const fixed = byPort ?? served ?? connection.protocol?.name;
+    const disabled = ofTarget?.disabled ?? [];
     const byKernel = connection.isTls ? undefined : protocolByWire(protocol);
-    if (fixed === undefined && byKernel !== undefined && !connection.isMisjudged) {
+    const isSure = byKernel !== undefined && !connection.isMisjudged;
+    if (fixed === undefined && isSure && !disabled.includes(byKernel.name)) {
       return byKernel.createParser(options, connection);
     }
     const misjudged = connection.isMisjudged && byKernel !== undefined ? [byKernel.name] : [];
@@ -77,8 +85,8 @@ export class ProtocolChoice {
         remotePort,
         transport: connection.record.isDatagram ? "udp" : "tcp",
         only: fixed === NONE ? undefined : fixed,
-        forbidden: [...rules.disabled, ...misjudged],
-        protocols: this.#protocols,
+        forbidden: [...rules.disabled, ...disabled, ...misjudged],
+        protocols: byPort === undefined && served === NONE ? [] : this.#protocols,
       },
       new CallKeeper(connection, cursor),
     );

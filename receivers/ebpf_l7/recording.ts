@@ -7,7 +7,7 @@
 import { crc32 } from "node:zlib";
 import { z } from "zod";
 import * as wire from "../../bpf/generated/wire.ts";
-import type { SelectedProcess } from "../../src/model/process.ts";
+import type { ProcessProtocols, SelectedProcess } from "../../src/model/process.ts";
 
 /** "BSREC", version 1. */
 export const RECORDING_MAGIC: Uint8Array = Buffer.from("BSREC\u0000\u0000\u0001", "latin1");
@@ -50,17 +50,19 @@ export interface ProcessBody {
   readonly pid: number;
   readonly service_name: string;
   readonly attributes: readonly (readonly [string, string | number])[];
+  readonly protocols?: ProcessProtocols | undefined;
 }
 
 export const processBody: z.ZodType<ProcessBody> = z.object({
   pid: z.number(),
   service_name: z.string(),
   attributes: z.array(z.tuple([z.string(), z.union([z.string(), z.number()])])),
+  protocols: z.object({ served: z.string().optional(), disabled: z.array(z.string()) }).optional(),
 });
 
 export function toProcessBody(process: SelectedProcess): ProcessBody {
-  const { pid, serviceName, attributes } = process;
-  return { pid, service_name: serviceName, attributes: [...attributes] };
+  const { pid, serviceName, attributes, protocols } = process;
+  return { pid, service_name: serviceName, attributes: [...attributes], protocols };
 }
 
 /** Tells whether records were written with the fields where this build looks for them. */

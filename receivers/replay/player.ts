@@ -76,11 +76,12 @@ export class Player {
         this.#begin(body);
         return;
       case BLOCK_PROCESS: {
-        const { pid, service_name, attributes } = parsed(processBody, body);
+        const { pid, service_name, attributes, protocols } = parsed(processBody, body);
         this.#processes.set(pid, {
           pid,
           serviceName: service_name,
           attributes: new Map(attributes),
+          protocols,
         });
         return;
       }
@@ -129,6 +130,7 @@ export class Player {
       verdicts: { decide: () => undefined, announceAgain: () => undefined },
       account,
       serviceOf: boundedService(selection),
+      protocolsOf: (pid) => selection.process(pid)?.protocols,
     });
     const onUnknown = (): void => undefined;
     return new RecordReader({

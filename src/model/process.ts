@@ -9,6 +9,16 @@ export interface SelectedProcess {
   readonly serviceName: string;
   /** Resource attributes besides `service.name` (process.pid, container.id, …). */
   readonly attributes: ReadonlyMap<string, string | number>;
+  /** What its target says of protocols. */
+  readonly protocols?: ProcessProtocols | undefined;
+}
+
+/** Names of protocols, as `Protocol.name` has them. */
+export interface ProcessProtocols {
+  /** Of all connections that the process accepts; `none`: they are not looked at. */
+  readonly served?: string | undefined;
+  /** Never followed, on any connection. */
+  readonly disabled: readonly string[];
 }
 
 /**

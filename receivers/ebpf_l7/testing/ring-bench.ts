@@ -40,6 +40,7 @@ import {
   WIRE_PROTOCOL_HTTP1,
   WIRE_PROTOCOL_UNDETERMINED,
 } from "../../../bpf/generated/wire.ts";
+import type { ProcessProtocols } from "../../../src/model/process.ts";
 import type { Exchange, Protocol } from "../../../src/model/protocol.ts";
 import { KEY_PEER_ABSENT, KEY_PEER_OBSERVED, TRIGGER_NONE } from "../../../src/model/stitch-key.ts";
 import { protocolByWire } from "../../../src/protocols/registry.ts";
@@ -88,6 +89,8 @@ export class RingBench {
   /** Socket, local start and protocol of what the kernel was told. */
   readonly verdicts: (readonly number[])[] = [];
   announced = 0;
+  /** What the process's target says of protocols. */
+  ofTarget: ProcessProtocols | undefined = undefined;
   readonly choice: ProtocolChoice;
   unknown = 0;
   #timeNs = 1000;
@@ -155,6 +158,7 @@ export class RingBench {
       protocolByWire,
       protocols,
       account: this.account,
+      protocolsOf: () => this.ofTarget,
       verdicts: {
         decide: (socket, localStart, protocol) => {
           this.verdicts.push([socket, localStart, protocol]);
@@ -172,13 +176,18 @@ export class RingBench {
     this.#timeNs += ns;
   }
 
-  connection(socket: number, localStart = 100, protocol: number = WIRE_PROTOCOL_HTTP1): void {
+  connection(
+    socket: number,
+    localStart = 100,
+    protocol: number = WIRE_PROTOCOL_HTTP1,
+    flags: number = CONNECTION_OPENER,
+  ): void {
     const { view } = this.#clear(WIRE_CONNECTION, WIRE_CONNECTION_BYTES);
     view.setBigUint64(WIRE_CONNECTION_SOCKET, BigInt(socket), true);
     view.setUint32(WIRE_CONNECTION_LOCAL_START, localStart, true);
     view.setUint8(WIRE_CONNECTION_FAMILY, 4);
     view.setUint16(WIRE_CONNECTION_REMOTE_PORT, BENCH_PORT, true);
-    view.setUint8(WIRE_CONNECTION_FLAGS, CONNECTION_OPENER);
+    view.setUint8(WIRE_CONNECTION_FLAGS, flags);
     view.setUint16(WIRE_CONNECTION_PROTOCOL, protocol, true);
     this.reader.onRecord(0);
   }
