@@ -4,7 +4,7 @@ import { type SearchQuery, searchSpans } from "../../src/store/search.ts";
 import { sumSeries } from "../../src/store/series-query.ts";
 import { traceIdBytes, visitTrace } from "../../src/store/trace.ts";
 import { type ApiRequest, HttpProblem } from "./api.ts";
-import { Catalog, type CatalogOperation } from "./catalog.ts";
+import type { Catalog, CatalogOperation } from "./catalog.ts";
 import { JaegerTrace } from "./jaeger-json.ts";
 import { KINDS, numberParameter, textParameter } from "./parameters.ts";
 
@@ -21,7 +21,11 @@ const BYTES_MAX = 32 * 1024 * 1024;
 
 /** Jaeger's query API, in Jaeger's shapes. */
 export class JaegerApi {
-  readonly #catalog = new Catalog();
+  readonly #catalog: Catalog;
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+  }
 
   readonly services = async (request: ApiRequest): Promise<unknown> => {
     const all = await this.#operations(request);
@@ -56,6 +60,11 @@ export class JaegerApi {
     const found = await readTraces(request, [request.path[0] ?? ""]);
     if (found.length === 0) throw new HttpProblem(404, "trace not found");
     return answer(found);
+  };
+
+  /** The page has rates; Jaeger's "Monitor" asks Prometheus. */
+  readonly metrics = (): never => {
+    throw new HttpProblem(501, "metrics querying is not supported: see the page's overview");
   };
 
   readonly dependencies = async ({ query, store, clock, nowMs }: ApiRequest): Promise<unknown> => {

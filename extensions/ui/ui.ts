@@ -10,9 +10,11 @@ import { listen } from "../../src/transport/listen.ts";
 import { loadServerTls } from "../../src/transport/tls.ts";
 import { AgentApi } from "./agent-api.ts";
 import { type ApiRequest, HttpProblem, type Routes } from "./api.ts";
+import { Catalog } from "./catalog.ts";
 import type { UiConfig } from "./config.ts";
 import { hostProblem, isLoopback, SECURITY_HEADERS } from "./http-rules.ts";
 import { JaegerApi, jaegerError } from "./jaeger-api.ts";
+import { JaegerV3, jaegerV3Error } from "./jaeger-v3.ts";
 import { processes } from "./processes.ts";
 import { map, operations, services } from "./series-api.ts";
 import { staticFile } from "./static-files.ts";
@@ -94,7 +96,6 @@ export class Ui implements Extension {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     response.on("error", () => undefined);
-    const isJaeger = isJaegerPath(request.url ?? "/");
     try {
       await this.#admit(request);
       await this.#answer(request, response);
@@ -105,7 +106,7 @@ export class Ui implements Extension {
         const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
         this.#settings.telemetry.logger.error("A query failed", { error: reason });
       }
-      const body = isJaeger ? jaegerError(problem) : { error: problem.message };
+      const body = errorBody(request.url ?? "/", problem);
       if (problem.status === 401) {
         response.setHeader("www-authenticate", this.#challenges);
       }
@@ -188,7 +189,9 @@ export class Ui implements Extension {
 }
 
 function routesOf(agent: AgentApi, host: Host): Routes {
-  const jaeger = new JaegerApi();
+  const catalog = new Catalog();
+  const jaeger = new JaegerApi(catalog);
+  const v3 = new JaegerV3(catalog);
   return [
     [/^\/api\/ui\/status$/, agent.status],
     [/^\/api\/ui\/services$/, services],
@@ -208,6 +211,11 @@ function routesOf(agent: AgentApi, host: Host): Routes {
     [/^\/api\/traces$/, jaeger.traces],
     [/^\/api\/traces\/([^/]+)$/, jaeger.trace],
     [/^\/api\/dependencies$/, jaeger.dependencies],
+    [/^\/api\/metrics\/(calls|latencies|errors|minstep)$/, jaeger.metrics],
+    [/^\/api\/v3\/services$/, v3.services],
+    [/^\/api\/v3\/operations$/, v3.operations],
+    [/^\/api\/v3\/traces$/, v3.traces],
+    [/^\/api\/v3\/traces\/([^/]+)$/, v3.trace],
   ];
 }
 
@@ -221,8 +229,11 @@ function challengesOf(authenticator: string | undefined): readonly string[] {
   return authenticator === "bearertokenauth" ? [bearer] : [basic, bearer];
 }
 
-function isJaegerPath(url: string): boolean {
-  return url.startsWith("/api/") && !url.startsWith("/api/ui/");
+/** In the shape that whoever asks at this address expects. */
+function errorBody(url: string, problem: HttpProblem): object {
+  if (url.startsWith("/api/v3/")) return jaegerV3Error(problem);
+  if (!url.startsWith("/api/") || url.startsWith("/api/ui/")) return { error: problem.message };
+  return jaegerError(problem);
 }
 
 function decodePart(part: string): string {

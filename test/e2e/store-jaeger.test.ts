@@ -13,6 +13,7 @@ import { StoreWriter } from "../../src/store/store-writer.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Jaeger, startJaeger } from "../support/jaeger.ts";
+import { type FlatSpan, parseTraces } from "../support/otlp-json.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const SHORT_TRACE = "00000000000000000000000000abcdef";
@@ -191,7 +192,39 @@ const SAME_ANSWER = [
   `/api/traces?service=front&start=${(NOW_MS - 120_000) * 1000}&end=${NOW_MS * 1000}`,
   `/api/traces?service=front&start=${(NOW_MS - 20_000) * 1000}&end=${NOW_MS * 1000}`,
   `/api/traces?traceID=${TRACE}&traceID=${SHORT_TRACE}`,
+  "/api/v3/services",
+  "/api/v3/operations",
+  "/api/v3/operations?service=front",
+  "/api/v3/operations?service=front&span_kind=server",
 ];
+
+const IN_TIME = `query.start_time_min=${at(-120_000)}&query.start_time_max=${at(60_000)}&query.num_traces=20`;
+const SAME_SPANS = [
+  `/api/v3/traces/${TRACE}`,
+  "/api/v3/traces/abcdef",
+  `/api/v3/traces?query.service_name=front&${IN_TIME}`,
+  `/api/v3/traces?query.service_name=front&query.operation_name=call&${IN_TIME}`,
+  `/api/v3/traces?query.service_name=front&query.duration_min=1ms&query.duration_max=2ms&${IN_TIME}`,
+];
+
+function at(offsetMs: number): string {
+  return new Date(NOW_MS + offsetMs).toISOString();
+}
+
+function spansOf({ json }: Answer): readonly FlatSpan[] {
+  const result = typeof json === "object" && json !== null && "result" in json ? json.result : {};
+  const found = parseTraces(JSON.stringify(result));
+  return found.toSorted((one, other) => (one.spanId < other.spanId ? -1 : 1));
+}
+
+for (const path of SAME_SPANS) {
+  test(`${path.slice(0, 90)} has the spans that Jaeger has`, async () => {
+    const theirs = await ask(jaeger.queryUrl, path);
+    const ours = await ask(`http://127.0.0.1:${ui.port}`, path);
+    assert.deepEqual([ours.status, theirs.status], [200, 200]);
+    assert.deepEqual(spansOf(ours), spansOf(theirs));
+  });
+}
 
 for (const path of SAME_ANSWER) {
   test(`${path} is answered as Jaeger answers it`, async () => {
@@ -211,6 +244,15 @@ const SAME_STATUS = [
   "/api/traces?service=front&limit=x",
   "/api/traces?service=front&start=x",
   "/api/traces?service=front&tags=%7B",
+  "/api/metrics/calls?service=front",
+  "/api/metrics/latencies?service=front&quantile=0.95",
+  "/api/metrics/minstep",
+  "/api/v3/traces/1234",
+  "/api/v3/traces/xyz",
+  "/api/v3/traces",
+  "/api/v3/traces?query.service_name=front",
+  `/api/v3/traces?query.service_name=front&${IN_TIME.replace("min=", "min=x")}`,
+  `/api/v3/traces?query.service_name=front&${IN_TIME.replace("=20", "=x")}`,
 ];
 
 for (const path of SAME_STATUS) {
@@ -225,8 +267,17 @@ for (const path of SAME_STATUS) {
 
 /** Everything but the words. */
 function shape(json: unknown): unknown {
-  return JSON.parse(JSON.stringify(json, (key, value) => (key === "msg" ? "" : value)));
+  return JSON.parse(
+    JSON.stringify(json, (key, value) => (key === "msg" || key === "message" ? "" : value)),
+  );
 }
+
+test("version 3 searches by attributes, which this Jaeger does not", async () => {
+  const attributes = encodeURIComponent('{"i":"5"}');
+  const path = `/api/v3/traces?query.service_name=front&query.attributes=${attributes}&${IN_TIME}`;
+  const ours = await ask(`http://127.0.0.1:${ui.port}`, path);
+  assert.deepEqual(new Set(spansOf(ours).map(({ traceId }) => traceId)), new Set([TRACE]));
+});
 
 test("dependencies are Jaeger's, but for the calls of a service to itself", async () => {
   const path = `/api/dependencies?endTs=${Date.now() + 60_000}&lookback=3600000`;
