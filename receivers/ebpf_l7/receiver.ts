@@ -201,6 +201,7 @@ class Running {
       verdicts: source,
       account: this.#account,
       serviceOf: boundedService(selection),
+      protocolsOf: (pid) => selection.process(pid)?.protocols,
       onTls: (pid, onOpaque) => {
         if (this.#runtimes?.seesTls(pid) === true) return;
         if (this.#tls === undefined) onOpaque();
