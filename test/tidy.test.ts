@@ -58,7 +58,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   telemetry: ["model", "component", "config", "pdata", "transport"],
   pipeline: ["model", "component", "config", "pdata"],
   transport: ["model", "component", "config", "pdata", "pipeline"],
-  cli: ["model", "component", "config", "pipeline", "telemetry"],
+  kit: ["model", "component", "config", "pdata", "pipeline"],
+  cli: ["model", "component", "config", "pipeline", "telemetry", "kit"],
 };
 
 /** `src/config` for a file of the engine, `receivers/otlp` for one of a component. */

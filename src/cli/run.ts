@@ -7,6 +7,7 @@ import { fetchConfig } from "../config/fetch-config.ts";
 import type { Loaded } from "../config/load.ts";
 import { printableConfig } from "../config/print.ts";
 import { ConfigError } from "../config/problem.ts";
+import { importComponents } from "../kit/import-components.ts";
 import { Agent, dryBuild } from "./agent.ts";
 import { type Arguments, featureGateProblem, parseArguments, USAGE } from "./arguments.ts";
 import { componentsText } from "./components.ts";
@@ -53,7 +54,7 @@ async function withDoctor(inputs: CliInputs, { uris, sets, json }: Arguments): P
     const config =
       uris.length === 0
         ? undefined
-        : (await fetchConfig({ uris, sets, factories, env, readFile })).config;
+        : (await fetchConfig({ uris, sets, factories, env, readFile, importComponents })).config;
     const { runDoctor } = await import("./doctor/doctor.ts");
     const stdout = (text: string): void => inputs.stdout(text);
     return await runDoctor({ version, config, isJson: json, stdout });
@@ -82,6 +83,7 @@ async function withConfig(inputs: CliInputs, parsed: Arguments): Promise<number>
         sets: parsed.sets,
         factories: inputs.factories,
         env: inputs.env,
+        importComponents,
         readFile: (path) => {
           files.add(path);
           return readFileSync(path, "utf8");

@@ -46,5 +46,7 @@ export interface AgentConfig {
     readonly pipelines: readonly PipelineConfig[];
     readonly telemetry: TelemetryConfig;
     readonly telemetryInput: Plain;
+    /** Modules with further components, as written. */
+    readonly components: readonly string[];
   };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Factory } from "../component/component.ts";
 import { messageOf } from "../component/errors.ts";
 import { type Loaded, type LoadInputs, loadConfig } from "./load.ts";
 
@@ -7,12 +8,63 @@ const BYTES_MAX = 16 * 1024 * 1024;
 /** A fetched text may refer to further addresses, but not for ever. */
 const ROUNDS_MAX = 20;
 
+export interface FetchInputs extends Omit<LoadInputs, "readUrl" | "readComponents"> {
+  /** Rejects with what is wrong with a module of `service::components`. */
+  readonly importComponents?: (specifier: string, directory: string) => Promise<readonly Factory[]>;
+}
+
+type Imported = { readonly factories: readonly Factory[] } | { readonly problem: string };
+
+/** Modules that were asked for, by directory and specifier. */
+class Modules {
+  readonly #import: FetchInputs["importComponents"];
+  readonly #known = new Map<string, Imported>();
+  #missing: (() => Promise<void>)[] = [];
+
+  constructor(importComponents: FetchInputs["importComponents"]) {
+    this.#import = importComponents;
+  }
+
+  read(specifier: string, directory: string): readonly Factory[] {
+    const key = `${directory}\0${specifier}`;
+    const known = this.#known.get(key);
+    if (known === undefined) {
+      this.#missing.push(async () => {
+        this.#known.set(key, await this.#load(specifier, directory));
+      });
+      throw new Error("it is not loaded");
+    }
+    if ("problem" in known) throw new Error(known.problem);
+    return known.factories;
+  }
+
+  /** True when something was missing; it is there then. */
+  async loadMissing(): Promise<boolean> {
+    const missing = this.#missing;
+    this.#missing = [];
+    await Promise.all(missing.map((load) => load()));
+    return missing.length > 0;
+  }
+
+  async #load(specifier: string, directory: string): Promise<Imported> {
+    if (this.#import === undefined) return { problem: "there is nothing to load modules with" };
+    try {
+      return { factories: await this.#import(specifier, directory) };
+    } catch (error) {
+      return { problem: messageOf(error) };
+    }
+  }
+}
+
 /**
- * `loadConfig` with `http:` and `https:` addresses, wherever they stand. Reading is synchronous, so
- * it is done again, with what was fetched meanwhile, until nothing is missing. Throws `ConfigError`.
+ * `loadConfig` with `http:` and `https:` addresses, wherever they stand, and with modules. Reading is
+ * synchronous, so it is done again, with what was fetched meanwhile, until nothing is missing.
+ * Throws `ConfigError`.
  */
-export async function fetchConfig(inputs: Omit<LoadInputs, "readUrl">): Promise<Loaded> {
+export async function fetchConfig({ importComponents, ...inputs }: FetchInputs): Promise<Loaded> {
   const known = new Map<string, Fetched>();
+  const modules = new Modules(importComponents);
+  const readComponents = modules.read.bind(modules);
   for (let round = 1; ; round++) {
     const missing = new Set<string>();
     const readUrl = (url: string): string => {
@@ -25,10 +77,11 @@ export async function fetchConfig(inputs: Omit<LoadInputs, "readUrl">): Promise<
       return fetched.text;
     };
     try {
-      const loaded = loadConfig({ ...inputs, readUrl });
+      const loaded = loadConfig({ ...inputs, readUrl, readComponents });
       if (missing.size === 0) return loaded;
     } catch (error) {
-      if (missing.size === 0 || round === ROUNDS_MAX) throw error;
+      const wereMissing = await modules.loadMissing();
+      if ((missing.size === 0 && !wereMissing) || round === ROUNDS_MAX) throw error;
     }
     await Promise.all([...missing].map(async (url) => known.set(url, await fetchText(url))));
   }

@@ -67,6 +67,7 @@ function serviceSchema(): JsonSchema {
   return {
     type: "object",
     properties: {
+      components: ids,
       extensions: ids,
       pipelines: {
         type: "object",

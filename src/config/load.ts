@@ -5,6 +5,7 @@ import { parseSection } from "./components-section.ts";
 import { checkConnectors } from "./connectors.ts";
 import { expandNode } from "./expand.ts";
 import { type ConfigNode, childOf, emptyMap, locate, locateKey, mergeNodes } from "./node.ts";
+import { type ReadComponents, withOwnComponents } from "./own-components.ts";
 import { ConfigError, type Problem } from "./problem.ts";
 import { type ProviderInputs, Providers, type Warning } from "./providers.ts";
 import { unknownKey } from "./schema-issues.ts";
@@ -16,6 +17,8 @@ export interface LoadInputs extends ProviderInputs {
   /** Values of `--set`; they come after all of `uris`. */
   readonly sets: readonly string[];
   readonly factories: readonly Factory[];
+  /** For `service::components`. See `fetchConfig`. */
+  readonly readComponents?: ReadComponents;
 }
 
 export interface Loaded {
@@ -34,7 +37,13 @@ export function loadConfig(inputs: LoadInputs): Loaded {
   // After a text that could not be read, other problems would mislead.
   if (problems.length > 0) throw new ConfigError(problems);
   const warnings = [...providers.warnings];
-  const config = parseAgentConfig(root, inputs.factories, problems, warnings);
+  const factories = withOwnComponents(root, inputs.factories, {
+    read: inputs.readComponents,
+    problems,
+  });
+  // Without a module every use of its components would be one more problem.
+  if (problems.length > 0) throw new ConfigError(problems);
+  const config = parseAgentConfig(root, factories, problems, warnings);
   if (config === undefined || problems.length > 0) throw new ConfigError(problems);
   return { config, warnings };
 }

@@ -27,7 +27,7 @@ export function printableConfig(config: AgentConfig, options: PrintOptions): Pla
         withDefaults(factory.configSchema, input, options) ?? {},
       ]),
     );
-  const { extensions, pipelines, telemetryInput } = config.service;
+  const { components, extensions, pipelines, telemetryInput } = config.service;
   return {
     receivers: section(config.receivers),
     processors: section(config.processors),
@@ -35,6 +35,7 @@ export function printableConfig(config: AgentConfig, options: PrintOptions): Pla
     connectors: section(config.connectors),
     extensions: section(config.extensions),
     service: {
+      ...(components.length === 0 ? {} : { components }),
       telemetry: withDefaults(telemetrySchema, telemetryInput, options) ?? {},
       extensions,
       pipelines: Object.fromEntries(

@@ -27,6 +27,8 @@ export interface KnownIds {
 }
 
 export interface ServiceConfig {
+  /** Modules with further components, as written. */
+  readonly components: readonly string[];
   readonly extensions: readonly string[];
   readonly pipelines: readonly PipelineConfig[];
   readonly telemetry: TelemetryConfig;
@@ -34,7 +36,7 @@ export interface ServiceConfig {
 }
 
 const KINDS = ["receivers", "processors", "exporters"] as const;
-const SERVICE_KEYS = ["extensions", "pipelines", "telemetry"];
+const SERVICE_KEYS = ["components", "extensions", "pipelines", "telemetry"];
 // A list of ids takes no "a,b" text, so the check on texts comes before the repairs.
 const idListSchema = z.array(z.string());
 
@@ -77,11 +79,19 @@ class ServiceSection {
       return undefined;
     }
     return {
+      components: this.#modules(),
       extensions,
       pipelines,
       telemetry: telemetry.value,
       telemetryInput: telemetry.input,
     };
+  }
+
+  /** They were checked when they were loaded. */
+  #modules(): string[] {
+    const node = nodeAt(this.#root, ["service", "components"]);
+    const items = node?.kind === "list" ? node.items : [];
+    return items.flatMap((item) => (item.kind === "scalar" ? String(item.value) : []));
   }
 
   #pipelines(): PipelineConfig[] {

@@ -5,22 +5,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, afterEach, before, test } from "node:test";
-import { of } from "rxjs";
-import type { Component, Factory } from "../../src/component/component.ts";
-import { decodeAt } from "../../src/config/decode.ts";
-import { optionPaths } from "../../src/config/schema-keys.ts";
-import { parseYaml } from "../../src/config/yaml-source.ts";
+import { after, before, test } from "node:test";
+import type { Factory } from "../../src/component/component.ts";
 import { FACTORIES } from "../../src/registry.ts";
-import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
+import { endAfterEach, testComponent } from "./component-contract.ts";
 import {
   activeResources,
   drainSignal,
-  endAll,
   freePort,
   Harness,
   leavesNothing,
-  poisonBatches,
   spansOf,
 } from "./harness.ts";
 
@@ -30,7 +24,6 @@ const FAST_RETRY = "retry_on_failure: {initial_interval: 10ms, max_interval: 20m
 const NEEDS_KERNEL = new Set(["ebpf_l7", "discovery"]);
 
 let folder = "";
-let port = 0;
 let deaf: Server;
 let deafPort = 0;
 const sockets = new Set<Socket>();
@@ -42,7 +35,6 @@ before(async () => {
   writeFileSync(join(folder, "empty.pcap"), header);
   // A recording without a block.
   writeFileSync(join(folder, "empty.bsrec"), "BSREC\u0000\u0000\u0001");
-  port = await freePort();
   deaf = createServer((socket) => {
     sockets.add(socket.resume());
     socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
@@ -52,7 +44,7 @@ before(async () => {
   assert.ok(typeof address === "object" && address !== null);
   deafPort = address.port;
 });
-afterEach(endAll);
+endAfterEach();
 after(() => {
   for (const socket of sockets) socket.destroy();
   deaf.close();
@@ -112,100 +104,22 @@ function bodyOf(factory: Factory, toPort: number): string {
   }
 }
 
-function create(factory: Factory): Component {
-  const source = { name: "body", text: bodyOf(factory, port), order: 0 };
-  const result = decodeAt(factory.configSchema, { root: parseYaml(source, []), path: [] });
-  assert.ok("value" in result, `the body of ${factory.type} is right`);
-  const { telemetry } = createMemoryTelemetry();
-  const settings = { id: factory.type, telemetry, buildInfo: { version: "0" } };
-  switch (factory.kind) {
-    case "receiver":
-      return factory.create(
-        { ...settings, signals: new Set(factory.signals), demand: of(true) },
-        result.value,
-      );
-    case "processor":
-      return factory.create({ ...settings, signal: "traces", pipelineId: "traces" }, result.value);
-    case "exporter":
-      return factory.create({ ...settings, signal: "traces" }, result.value);
-    case "connector": {
-      const [pair] = factory.pairs;
-      assert.ok(pair !== undefined);
-      return factory.create({ ...settings, ...pair }, result.value);
-    }
-    case "extension":
-      return factory.create(settings, result.value);
-  }
-}
-
 test("every component has a name of its own, in snake case", () => {
   const names = FACTORIES.flatMap(({ kind, type, aliases = [] }) =>
     [type, ...aliases].map((name) => `${kind} ${name}`),
   );
   assert.deepEqual(names, [...new Set(names)]);
-  for (const { type } of FACTORIES) assert.match(type, /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/);
 });
 
+const ROOT = new URL("../../", import.meta.url);
 for (const factory of FACTORIES) {
-  const name = `${factory.kind} ${factory.type}`;
-
-  test(`${name}: an empty body gives defaults or says what is required`, () => {
-    const result = factory.configSchema.safeParse({});
-    if (result.success) return;
-    assert.ok(result.error.issues.length > 0);
-    for (const issue of result.error.issues) assert.notEqual(issue.message, "");
-  });
-
-  test(`${name}: an unknown key is refused`, () => {
-    const result = factory.configSchema.safeParse({ no_such_key: 1 });
-    const codes = result.error?.issues.map((issue) => issue.code) ?? [];
-    assert.ok(codes.includes("unrecognized_keys"), codes.join());
-  });
-
-  test(`${name}: its README, or the page on shared options, names every option`, () => {
-    const root = new URL("../../", import.meta.url);
-    const pages = [`${factory.kind}s/${factory.type}/README.md`, "docs/configuration.md"];
-    const readme = pages.map((page) => readFileSync(new URL(page, root), "utf8")).join();
-    const missing = optionPaths(factory.configSchema)
-      .filter((path) => !new RegExp(`\\b${path.at(-1)}\\b`).test(readme))
-      .map((path) => path.join("::"));
-    assert.deepEqual(missing, []);
-  });
-
-  test(`${name}: created and shut down twice without a start, it leaves nothing behind`, async () => {
-    const before = activeResources();
-    const component = create(factory);
-    await component.shutdown(drainSignal());
-    await component.shutdown(drainSignal());
-    await leavesNothing(before);
-  });
-}
-
-for (const factory of FACTORIES) {
-  if (factory.kind !== "processor") continue;
-  const part = (): string => `${factory.type}: ${bodyOf(factory, port)}`;
-
-  test(`processor ${factory.type}: what goes in comes out, also what it held at shutdown`, async () => {
-    const before = activeResources();
-    const harness = new Harness({ processor: part() });
-    await harness.topology.start();
-    for (let at = 0; at < 20; at++) harness.emit(spansOf(5, at));
-    await harness.topology.shutdown(drainSignal());
-    assert.equal(harness.itemsDelivered, 100);
-    assert.deepEqual(harness.tally, { emitted: 20, settled: 20, refused: 0 });
-    assert.deepEqual(harness.broken, []);
-    await leavesNothing(before);
-  });
-
-  test(`processor ${factory.type}: a poison batch costs itself only`, async () => {
-    const harness = new Harness({ processor: part() });
-    await harness.topology.start();
-    for (const batch of poisonBatches()) harness.emit(batch);
-    harness.emit(spansOf(5, 1));
-    await harness.topology.shutdown(drainSignal());
-    assert.deepEqual(harness.broken, []);
-    assert.ok(harness.itemsDelivered >= 5);
-    assert.equal(harness.tally.settled, harness.tally.emitted);
+  testComponent({
+    factory,
+    body: (toPort) => bodyOf(factory, toPort),
+    readmes: [`${factory.kind}s/${factory.type}/README.md`, "docs/configuration.md"].map(
+      (page) => new URL(page, ROOT),
+    ),
+    starts: !NEEDS_KERNEL.has(factory.type),
   });
 }
 
@@ -236,17 +150,6 @@ for (const factory of FACTORIES) {
       assert.equal(lines.join("").split('"spanId"').length - 1, 100);
     }
     await leavesNothing(before);
-  });
-
-  test(`exporter ${factory.type}: a poison batch does not stop it`, async () => {
-    const to = await freePort();
-    const harness = new Harness({ exporter: `${factory.type}: ${bodyOf(factory, to)}` });
-    await harness.topology.start();
-    for (const batch of poisonBatches()) harness.emit(batch);
-    harness.emit(spansOf(5, 1));
-    await harness.topology.shutdown(AbortSignal.timeout(300));
-    assert.deepEqual(harness.broken, []);
-    assert.equal(harness.tally.settled, harness.tally.emitted);
   });
 
   if (!factory.type.startsWith("otlp")) continue;
@@ -297,20 +200,5 @@ for (const factory of FACTORIES) {
     assert.equal(emitted, 6);
     assert.equal(harness.tally.refused, 0);
     await harness.topology.shutdown(AbortSignal.abort());
-  });
-}
-
-for (const factory of FACTORIES) {
-  if (factory.kind !== "receiver" || NEEDS_KERNEL.has(factory.type)) continue;
-
-  test(`receiver ${factory.type}: started and shut down twice, it leaves nothing behind`, async () => {
-    const before = activeResources();
-    const to = await freePort();
-    const signal = factory.signals.includes("traces") ? undefined : factory.signals[0];
-    const harness = new Harness({ receiver: `${factory.type}: ${bodyOf(factory, to)}`, signal });
-    await harness.topology.start();
-    await harness.topology.shutdown(drainSignal());
-    await harness.topology.shutdown(drainSignal());
-    await leavesNothing(before);
   });
 }

@@ -91,6 +91,8 @@ export class Harness {
   itemsDelivered = 0;
   /** Items of each batch that came to the sink. */
   readonly deliveries: number[] = [];
+  /** What came to the sink. */
+  readonly chunks: Uint8Array[] = [];
   demand = true;
   readonly #source = new Subject<Batch>();
   readonly topology: Service;
@@ -101,6 +103,8 @@ export class Harness {
     readonly exporter?: string;
     /** Of the pipeline; traces when left out. */
     readonly signal?: Signal | undefined;
+    /** Those that the parts are of; all of the registry when left out. */
+    readonly factories?: readonly Factory[];
   }) {
     const receiver = parts.receiver ?? "contract_source: {}";
     const exporter = parts.exporter ?? "contract_sink: {}";
@@ -115,7 +119,7 @@ service: {pipelines: {${parts.signal ?? "traces"}: {receivers: [${idOf(receiver)
       sets: [],
       env: {},
       readFile: () => "",
-      factories: [...FACTORIES, ...this.#ends()],
+      factories: [...(parts.factories ?? FACTORIES), ...this.#ends()],
     });
     this.topology = new Service({
       config,
@@ -167,6 +171,7 @@ service: {pipelines: {${parts.signal ?? "traces"}: {receivers: [${idOf(receiver)
         accept: (batch) => {
           this.itemsDelivered += batch.items;
           this.deliveries.push(batch.items);
+          this.chunks.push(...batch.chunks);
           batch.receipt?.settle({ kind: "accepted" });
           return true;
         },
