@@ -31,6 +31,20 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/**
+ * Seconds that a core has worked since the machine started, system calls and interrupts included,
+ * whoever's they are; of `/proc/stat`, in steps of 10 ms.
+ */
+export function busySeconds(core: number): number {
+  const line = new RegExp(`^cpu${core} (.*)$`, "m").exec(readFileSync("/proc/stat", "utf8"));
+  const [user, nice, system, , , irq, softirq] = (line?.[1] ?? "").split(" ").map(Number);
+  const ticks = [user, nice, system, irq, softirq].reduce<number>(
+    (sum, one) => sum + (one ?? 0),
+    0,
+  );
+  return ticks / TICKS_PER_SECOND;
+}
+
 /** Resident memory of a process, MiB. */
 export function residentMib(pid: number): number {
   const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
