@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, store, soak, conntrack, gateway, nat. Writes bench/results/NAME.json.
+// `npm run bench [-- NAME …]`: overhead, overload, steady, kernel, collector, protocols, page, store, soak, conntrack, gateway, nat, tls. Writes bench/results/NAME.json.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { benchProtocols } from "./protocols.ts";
 import { benchSteadyRate } from "./steady-rate.ts";
 import { benchStore } from "./store.ts";
 import { describeMachine } from "./support/machine.ts";
+import { benchTls } from "./tls.ts";
 
 const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = {
   overhead: (folder) => benchNginxOverhead(folder, { rounds: 5, seconds: 6 }),
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, (folder: string) => Promise<unknown>>> = 
   conntrack: () => benchConntrack(),
   gateway: () => benchGateway(),
   nat: () => benchNat(3000),
+  tls: (folder) => benchTls(folder, { rounds: 4, seconds: 4 }),
   soak: (folder) => benchSteadyRate(folder, { rate: 20_000, warmUpSeconds: 10, seconds: 300 }),
 };
 
