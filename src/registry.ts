@@ -9,6 +9,7 @@ import { factory as loadBalancingExporter } from "../exporters/load_balancing/fa
 import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
+import { factory as prometheusExporter } from "../exporters/prometheus/factory.ts";
 import { factory as storeExporter } from "../exporters/store/factory.ts";
 import { factory as basicAuthExtension } from "../extensions/basicauth/factory.ts";
 import { factory as bearerTokenAuthExtension } from "../extensions/bearertokenauth/factory.ts";
@@ -70,6 +71,7 @@ export const FACTORIES: readonly Factory[] = [
   nopExporter,
   otlpGrpcExporter,
   otlpHttpExporter,
+  prometheusExporter,
   storeExporter,
   basicAuthExtension,
   bearerTokenAuthExtension,

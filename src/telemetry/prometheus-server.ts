@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { AgentError } from "../component/errors.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "../prometheus/text.ts";
 import type { Metrics } from "./metrics.ts";
-import { PROMETHEUS_CONTENT_TYPE, toPrometheusText } from "./prometheus-text.ts";
+import { toPrometheusText } from "./prometheus-text.ts";
 
 const HEADERS_TIMEOUT_MS = 5_000;
 const CONNECTIONS_MAX = 32;

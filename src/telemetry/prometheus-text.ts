@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DataPointType, type MetricData, type ResourceMetrics } from "@opentelemetry/sdk-metrics";
-
-export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+import { escapeHelp, labelText, numberText } from "../prometheus/text.ts";
 
 /**
  * Metrics in Prometheus' text format 0.0.4 with the names as they are: no `_total`, no unit
@@ -17,7 +16,7 @@ export function toPrometheusText(collected: ResourceMetrics): string {
   lines.push(
     "# HELP target_info Target metadata",
     "# TYPE target_info gauge",
-    `target_info${labelText(collected.resource.attributes)} 1`,
+    `target_info${labelsOf(collected.resource.attributes)} 1`,
   );
   return `${lines.join("\n")}\n`;
 }
@@ -30,7 +29,7 @@ function writeMetric(lines: string[], metric: MetricData): void {
     case DataPointType.SUM:
     case DataPointType.GAUGE:
       for (const point of metric.dataPoints) {
-        lines.push(`${name}${labelText(point.attributes)} ${numberText(point.value)}`);
+        lines.push(`${name}${labelsOf(point.attributes)} ${numberText(point.value)}`);
       }
       break;
     case DataPointType.HISTOGRAM:
@@ -39,11 +38,11 @@ function writeMetric(lines: string[], metric: MetricData): void {
         value.buckets.counts.forEach((count, at) => {
           cumulative += count;
           const bound = value.buckets.boundaries[at] ?? Number.POSITIVE_INFINITY;
-          const labels = labelText({ ...attributes, le: numberText(bound) });
+          const labels = labelsOf({ ...attributes, le: numberText(bound) });
           lines.push(`${name}_bucket${labels} ${cumulative}`);
         });
-        lines.push(`${name}_sum${labelText(attributes)} ${numberText(value.sum ?? 0)}`);
-        lines.push(`${name}_count${labelText(attributes)} ${value.count}`);
+        lines.push(`${name}_sum${labelsOf(attributes)} ${numberText(value.sum ?? 0)}`);
+        lines.push(`${name}_count${labelsOf(attributes)} ${value.count}`);
       }
       break;
     case DataPointType.EXPONENTIAL_HISTOGRAM:
@@ -56,12 +55,11 @@ function typeOf(metric: MetricData): string {
   return metric.dataPointType === DataPointType.GAUGE ? "gauge" : "histogram";
 }
 
-function labelText(attributes: Readonly<Record<string, unknown>>): string {
-  const pairs = Object.entries(attributes)
-    .map(([key, value]) => [labelName(key), escapeLabel(String(value))] as const)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${key}="${value}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+function labelsOf(attributes: Readonly<Record<string, unknown>>): string {
+  const labels = Object.entries(attributes).map(
+    ([key, value]) => [labelName(key), String(value)] as const,
+  );
+  return labelText(labels.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function metricName(name: string): string {
@@ -70,18 +68,4 @@ function metricName(name: string): string {
 
 function labelName(name: string): string {
   return name.replace(/[^a-zA-Z0-9_]/g, "_").replace(/^(\d)/, "_$1");
-}
-
-function numberText(value: number): string {
-  if (value === Number.POSITIVE_INFINITY) return "+Inf";
-  if (value === Number.NEGATIVE_INFINITY) return "-Inf";
-  return Number.isNaN(value) ? "NaN" : String(value);
-}
-
-function escapeLabel(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
-}
-
-function escapeHelp(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }

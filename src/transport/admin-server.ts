@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { messageOf } from "../component/errors.ts";
 import type { TlsServerConfig } from "../config/tls-server.ts";
@@ -17,7 +23,7 @@ export interface AdminServerOptions {
   readonly endpoint: Endpoint;
   readonly tls?: TlsServerConfig | null | undefined;
   /** `closed` aborts when the client goes away, or the server ends. */
-  answer(url: URL, closed: AbortSignal): Promise<AdminAnswer>;
+  answer(url: URL, closed: AbortSignal, headers: IncomingHttpHeaders): Promise<AdminAnswer>;
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -73,7 +79,11 @@ export class AdminServer {
     const url = URL.parse(`http://agent${request.url ?? "/"}`) ?? new URL("http://agent/");
     const answer =
       request.method === "GET" || request.method === "HEAD"
-        ? await this.#answer(url, AbortSignal.any([gone.signal, this.#stop.signal]))
+        ? await this.#answer(
+            url,
+            AbortSignal.any([gone.signal, this.#stop.signal]),
+            request.headers,
+          )
         : text(405, "405 method not allowed, supported: [GET]\n");
     if (response.destroyed) return;
     response.writeHead(answer.status, {
@@ -83,9 +93,9 @@ export class AdminServer {
     response.end(request.method === "HEAD" ? undefined : answer.body);
   }
 
-  async #answer(url: URL, closed: AbortSignal): Promise<AdminAnswer> {
+  async #answer(url: URL, closed: AbortSignal, headers: IncomingHttpHeaders): Promise<AdminAnswer> {
     try {
-      return await this.#options.answer(url, closed);
+      return await this.#options.answer(url, closed, headers);
     } catch (error) {
       return text(500, `${messageOf(error)}\n`);
     }

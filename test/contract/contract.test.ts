@@ -85,6 +85,9 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{directory: ${join(folder, `store-${++stores}`)}}`;
     case "ui":
       return `{directory: ${join(folder, "store-1")}, endpoint: "127.0.0.1:0"}`;
+    case "prometheus_remote_write":
+      return `{endpoint: "http://127.0.0.1:${toPort}/api/v1/write"}`;
+    case "prometheus":
     case "health_check":
     case "pprof":
     case "zpages":
@@ -124,7 +127,7 @@ for (const factory of FACTORIES) {
 }
 
 for (const factory of FACTORIES) {
-  if (factory.kind !== "exporter") continue;
+  if (factory.kind !== "exporter" || !factory.signals.includes("traces")) continue;
 
   test(`exporter ${factory.type}: what it took is delivered by the end of shutdown`, async () => {
     const before = activeResources();
