@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { buildGo } from "../../test/support/go-app.ts";
+import { buildJava } from "../../test/support/java-app.ts";
 import { jdkSince } from "../../test/support/jdk.ts";
 import { cacheDirectory } from "../../test/support/services.ts";
 
@@ -71,27 +72,27 @@ export const RUNTIMES: readonly TruthRuntime[] = [
     name: "java-pool",
     text: "Java, a fixed pool that makes its calls itself",
     redis: false,
-    command: async () => ["java", app("Pools.java"), "--in-turn", "yes"],
+    command: async () => [...(await buildJava("truth/Pools")), "--in-turn", "yes"],
   },
   {
     name: "java-submit",
     text: "Java, a fixed pool that submits two calls to another, no agent",
     redis: false,
-    command: async () => ["java", app("Pools.java")],
+    command: async () => await buildJava("truth/Pools"),
   },
   {
     name: "java-agent",
     text: "the same with our agent in the JVM",
     redis: false,
     javaAgent: true,
-    command: async () => ["java", app("Pools.java")],
+    command: async () => await buildJava("truth/Pools"),
   },
   {
     name: "java-async-agent",
     text: "Java, stages of CompletableFuture and java.net.http.HttpClient, with our agent",
     redis: false,
     javaAgent: true,
-    command: async () => ["java", app("Pools.java"), "--async", "yes"],
+    command: async () => [...(await buildJava("truth/Pools")), "--async", "yes"],
   },
   ...virtualThreads(),
 ];
@@ -114,7 +115,7 @@ function virtualThreads(): readonly TruthRuntime[] {
       text: "Java, a virtual thread for each request and each parallel call, with our agent",
       redis: false,
       javaAgent: true,
-      command: async () => [jdk.java, app("Pools.java"), "--virtual", "yes"],
+      command: async () => [...(await buildJava("truth/Pools", jdk)), "--virtual", "yes"],
     },
   ];
 }

@@ -7,13 +7,13 @@ import type { Logger } from "../../../src/component/telemetry.ts";
 import type { SelectedProcess } from "../../../src/model/process.ts";
 import type { MappedFile } from "../tls/mappings.ts";
 import { channelOffset, type JavaAgent, javaLibrary, loadJavaAgent } from "./java.ts";
-import { JvmIsStarting } from "./java-attach.ts";
+import { AttachLater } from "./java-attach.ts";
 import { encodePlan } from "./plan.ts";
 
 const OBJECT = new URL("../../../build/bpf/java.bpf.o", import.meta.url);
 const PROGRAM = "java_told";
 /** When a process is looked at: a JVM's libraries are there soon after its start. */
-const LOOK_MS = [300, 700, 2000, 5000, 10_000];
+const LOOK_MS = [300, 300, 700, 2000, 5000, 10_000];
 
 /** Options of the agent that is loaded into JVMs. */
 export interface JavaConfig {
@@ -100,7 +100,7 @@ export class JavaAgents {
     } catch (error) {
       this.#detach(followed);
       if (followed.isEnded) return;
-      if (error instanceof JvmIsStarting && followed.looks < LOOK_MS.length) {
+      if (error instanceof AttachLater && followed.looks < LOOK_MS.length) {
         this.#lookLater(followed);
         return;
       }

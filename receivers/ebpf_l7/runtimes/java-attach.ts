@@ -4,6 +4,7 @@ import {
   closeSync,
   existsSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -17,6 +18,12 @@ const LISTENS_WITHIN_MS = 15_000;
 const LISTENS_POLL_MS = 50;
 const ANSWERS_WITHIN_MS = 60_000;
 const ANSWER_BYTES_MAX = 1 << 20;
+/** As the kernel cuts "VM Periodic Task Thread". */
+const LAST_THREAD = "VM Periodic Tas\n";
+const OLD_SECONDS = 10;
+/** Field 22 of /proc/PID/stat, counted behind the name. */
+const START_TIME = 19;
+const TICKS_PER_SECOND = 100;
 const SOCKET_PATH_MAX = 107;
 /** Bits of SigCgt in /proc/PID/status start with signal 1. */
 const SIGQUIT_BIT = 1n << 2n;
@@ -26,8 +33,8 @@ export class AttachRefused extends Error {
   override readonly name = "AttachRefused";
 }
 
-/** A JVM that does not listen to us yet, or never will. */
-export class JvmIsStarting extends AttachRefused {}
+/** The same of one that may still be starting. */
+export class AttachLater extends AttachRefused {}
 
 /** How to reach a JVM, in whatever namespaces it lives. */
 export interface JavaProcess {
@@ -60,14 +67,35 @@ export function inspectJava(pid: number): JavaProcess {
   }
   // The signal by which a JVM is asked to listen would end one that does not handle it.
   if ((BigInt(`0x${field("SigCgt")[0] ?? "0"}`) & SIGQUIT_BIT) === 0n) {
-    throw new JvmIsStarting("the JVM does not handle SIGQUIT: it was started with -Xrs");
+    throw new AttachLater("the JVM does not handle SIGQUIT: it was started with -Xrs");
   }
+  if (!isInitialised(pid)) throw new AttachLater("the JVM is starting");
   return {
     pid,
     ownPid: Number(field("NSpid").at(-1) ?? pid),
     uid: Number(field("Uid")[1]),
     gid: Number(field("Gid")[1]),
   };
+}
+
+/**
+ * HotSpot takes commands before it can load an agent. The last that it does before it runs the
+ * program is to start this thread; one that has none is old enough some time.
+ */
+function isInitialised(pid: number): boolean {
+  try {
+    for (const tid of readdirSync(`/proc/${pid}/task`)) {
+      if (readFileSync(`/proc/${pid}/task/${tid}/comm`, "utf8") === LAST_THREAD) return true;
+    }
+    const [startTicks = ""] = readFileSync(`/proc/${pid}/stat`, "latin1")
+      .replace(/^.*\) /, "")
+      .split(" ")
+      .slice(START_TIME);
+    const uptimeSeconds = Number.parseFloat(readFileSync("/proc/uptime", "latin1"));
+    return uptimeSeconds - Number(startTicks) / TICKS_PER_SECOND > OLD_SECONDS;
+  } catch {
+    return false;
+  }
 }
 
 function refusalOf(pid: number, cause: unknown): string {
@@ -79,9 +107,27 @@ function refusalOf(pid: number, cause: unknown): string {
   return String(cause);
 }
 
-/** A file that the JVM knows as `name`, as this process can open it. */
-export function pathInside({ pid }: JavaProcess, name: string): string {
-  return `/proc/${pid}/root${name}`;
+/** A JVM's own /tmp: also there when the JVM has ended. */
+export class JavaTmp {
+  readonly #descriptor: number;
+
+  /** @throws AttachRefused */
+  constructor({ pid }: JavaProcess) {
+    try {
+      this.#descriptor = openSync(`/proc/${pid}/root/tmp`, "r");
+    } catch (cause) {
+      throw new AttachRefused(refusalOf(pid, cause), { cause });
+    }
+  }
+
+  /** What the JVM knows as /tmp/NAME, as this process can open it. */
+  path(name: string): string {
+    return `/proc/self/fd/${this.#descriptor}/${name}`;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#descriptor);
+  }
 }
 
 /**
@@ -93,9 +139,10 @@ export async function attachCommand(
   command: "load" | "agentProperties",
   ...args: readonly string[]
 ): Promise<string> {
-  const path = pathInside(java, `/tmp/.java_pid${java.ownPid}`);
+  using tmp = new JavaTmp(java);
+  const path = tmp.path(`.java_pid${java.ownPid}`);
   try {
-    if (!existsSync(path)) await makeListen(java, path);
+    if (!existsSync(path)) await makeListen(java, tmp);
     const [one = "", two = "", three = ""] = args;
     const answer = await ask(path, `1\0${command}\0${one}\0${two}\0${three}\0`);
     const end = answer.indexOf("\n");
@@ -103,7 +150,7 @@ export async function attachCommand(
     const text = answer.slice(end + 1).trim();
     // JDK 9 on: `load` itself answers 0, and says what the agent returned.
     const code = command === "load" ? (/^return code: (\d+)/m.exec(text)?.[1] ?? status) : status;
-    if (code !== "0") throw new AttachRefused(`the JVM refused "${command}" (${code}): ${text}`);
+    if (code !== "0") throw new AttachLater(`the JVM refused "${command}" (${code}): ${text}`);
     return text;
   } catch (cause) {
     if (cause instanceof AttachRefused) throw cause;
@@ -112,8 +159,11 @@ export async function attachCommand(
 }
 
 /** HotSpot listens when it finds a file of its user after SIGQUIT. */
-async function makeListen(java: JavaProcess, socket: string): Promise<void> {
-  const request = pathInside(java, `/tmp/.attach_pid${java.ownPid}`);
+async function makeListen(java: JavaProcess, tmp: JavaTmp): Promise<void> {
+  const request = tmp.path(`.attach_pid${java.ownPid}`);
+  const socket = tmp.path(`.java_pid${java.ownPid}`);
+  // Of an agent that was killed here.
+  rmSync(request, { force: true });
   closeSync(openSync(request, "wx", 0o600));
   try {
     const { uid, gid } = statSync(request);

@@ -18,7 +18,7 @@ import {
   attachCommand,
   inspectJava,
   type JavaProcess,
-  pathInside,
+  JavaTmp,
 } from "./java-attach.ts";
 
 const JAR = fileURLToPath(
@@ -61,16 +61,24 @@ export async function loadJavaAgent(pid: number): Promise<JavaAgent> {
     throw new AttachRefused("the Java agent is not built. Run: bash java-agent/build.sh");
   }
   const java = inspectJava(pid);
-  const folder = `/tmp/.backstitch-${randomBytes(6).toString("hex")}`;
-  const lease = pathInside(java, `${folder}/lease`);
-  const release = (): void => rmSync(pathInside(java, folder), { recursive: true, force: true });
+  const tmp = new JavaTmp(java);
+  const name = `.backstitch-${randomBytes(6).toString("hex")}`;
+  const folder = tmp.path(name);
+  const release = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    tmp[Symbol.dispose]();
+  };
   try {
     placeFiles(java, folder);
-    await attachCommand(java, "load", "instrument", "false", `${folder}/agent.jar=${folder}/lease`);
+    const [jar, lease] = [`/tmp/${name}/agent.jar`, `/tmp/${name}/lease`];
+    await attachCommand(java, "load", "instrument", "false", `${jar}=${lease}`);
     const { table, methods } = parseState(await attachCommand(java, "agentProperties"));
-    rmSync(pathInside(java, `${folder}/agent.jar`), { force: true });
-    const timer = setInterval(() => touch(lease), TOUCH_MS).unref();
+    rmSync(`${folder}/agent.jar`, { force: true });
+    const timer = setInterval(() => touch(`${folder}/lease`), TOUCH_MS).unref();
+    let isHeld = true;
     const end = (): void => {
+      if (!isHeld) return;
+      isHeld = false;
       clearInterval(timer);
       release();
     };
@@ -82,13 +90,12 @@ export async function loadJavaAgent(pid: number): Promise<JavaAgent> {
 }
 
 function placeFiles(java: JavaProcess, folder: string): void {
-  const inside = pathInside(java, folder);
   try {
-    mkdirSync(inside, { mode: 0o700 });
-    copyFileSync(JAR, `${inside}/agent.jar`);
-    chmodSync(`${inside}/agent.jar`, 0o400);
-    writeFileSync(`${inside}/lease`, "", { mode: 0o600 });
-    for (const path of [`${inside}/agent.jar`, `${inside}/lease`, inside]) {
+    mkdirSync(folder, { mode: 0o700 });
+    copyFileSync(JAR, `${folder}/agent.jar`);
+    chmodSync(`${folder}/agent.jar`, 0o400);
+    writeFileSync(`${folder}/lease`, "", { mode: 0o600 });
+    for (const path of [`${folder}/agent.jar`, `${folder}/lease`, folder]) {
       chownSync(path, java.uid, java.gid);
     }
   } catch (cause) {
