@@ -113,6 +113,9 @@ test("the agent's view has its pipelines with rates, its programs and what it co
     const probes = page.getByRole("region", { name: "Probes" });
     assert.ok((await probes.getByText("attached", { exact: true }).count()) > 3);
     await page.getByText("CPU of one core").waitFor();
+    // The history is read from the store, where the agent writes it every ten seconds.
+    const memory = page.getByRole("region", { name: /^Memory, last/ });
+    await memory.getByText(/^now \d/).waitFor();
     await shot("live-agent");
   });
 });

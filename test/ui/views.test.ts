@@ -226,6 +226,16 @@ test("the agent's view shows rates, queues, losses with their reason, and refuse
     await page.getByRole("img", { name: "Queue: 230 of 1000" }).waitFor();
     await page.getByText("reason=retries_exhausted").waitFor();
     await page.getByText("No target has libssl").waitFor();
+    // The made-up series goes from 100 to 199 MB, for whatever is asked.
+    const memory = page.getByRole("region", { name: "Memory, last hour" });
+    await memory.getByText("now 190 MiB, most 190 MiB").waitFor();
+    const queued = page.getByRole("region", { name: "Queued, last hour" });
+    await queued.getByText(/^now \d/).waitFor();
+    assert.ok(
+      api.asked.some((one) =>
+        /agent\/history\?metric=otelcol_exporter_queue_size&seconds=3600/.test(one),
+      ),
+    );
   });
 });
 

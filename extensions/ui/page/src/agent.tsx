@@ -6,6 +6,7 @@ import type { AccountLine, Agent, History, Status } from "./api-types.ts";
 import { formatBytes, formatCount, formatNs, formatRate, formatShare, shown } from "./format.ts";
 import { Heads, Meter, Sheet, Spark, Waiting } from "./parts.tsx";
 import { flowOf, type Rates, ratesBetween } from "./rates.ts";
+import { rangeOf, route } from "./route.ts";
 
 const REFRESH_MS = 2_000;
 const HISTORY_MS = 10_000;
@@ -45,6 +46,13 @@ export function AgentView({ status }: { status: Status | undefined }): JSX.Eleme
               text={(value) => formatShare(value)}
             />
             <HistoryChart title="Memory" metric="otelcol_process_memory_rss" text={formatBytes} />
+            <HistoryChart
+              title="Spans received"
+              metric="otelcol_receiver_accepted_spans"
+              isCounter
+              text={formatRate}
+            />
+            <HistoryChart title="Queued" metric="otelcol_exporter_queue_size" text={formatCount} />
           </div>
           <Pipelines agent={agent} rates={rates} />
           <Account agent={agent} />
@@ -95,17 +103,18 @@ function HistoryChart(props: {
   text: (value: number | undefined) => string;
 }): JSX.Element {
   const { title, metric, isCounter, text } = props;
+  const range = rangeOf(route.value);
   const answer = useApi<History>(
-    `history ${metric}`,
-    () => apiUrl("agent/history", { metric, seconds: 3_600 }),
+    `history ${metric} ${range.seconds}`,
+    () => apiUrl("agent/history", { metric, seconds: range.seconds }),
     HISTORY_MS,
   );
-  const raw = answer.value?.series[0]?.values ?? [];
+  const raw = summed(answer.value);
   const values = isCounter ? perSecond(raw, answer.value?.stepSeconds ?? 10) : raw;
   const known = values.filter((value) => value !== null);
   return (
     <Sheet
-      title={`${title}, last hour`}
+      title={`${title}, last ${range.text}`}
       aside={
         known.length === 0
           ? "no measurement yet"
@@ -113,9 +122,20 @@ function HistoryChart(props: {
       }
     >
       <div class="pad">
-        <Spark values={values} label={`${title} over the last hour`} large />
+        <Spark values={values} label={`${title} over the last ${range.text}`} large />
       </div>
     </Sheet>
+  );
+}
+
+/** Of all series together; null where none has a value. */
+function summed(history: History | undefined): readonly (number | null)[] {
+  const [first, ...others] = history?.series ?? [];
+  return (first?.values ?? []).map((value, at) =>
+    others.reduce<number | null>((sum, { values }) => {
+      const one = values[at] ?? null;
+      return one === null ? sum : (sum ?? 0) + one;
+    }, value),
   );
 }
 
