@@ -105,7 +105,7 @@ function Top({ view, help }: { view: string; help: () => void }): JSX.Element {
           </a>
         ))}
       </nav>
-      {view === "agent" || view === "processes" || view === "trace" ? null : <Range />}
+      {hasRange(view) ? <Range /> : null}
       <button type="button" onClick={toggleTheme} aria-label="Switch between light and dark">
         {theme.value === "dark" ? "Light" : "Dark"}
       </button>
@@ -114,6 +114,12 @@ function Top({ view, help }: { view: string; help: () => void }): JSX.Element {
       </button>
     </header>
   );
+}
+
+/** The agent's history is always that until now. */
+function hasRange(view: string): boolean {
+  if (view === "agent") return fixedPeriod.value === undefined;
+  return view !== "processes" && view !== "trace";
 }
 
 function Range(): JSX.Element {
