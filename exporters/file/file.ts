@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type FileHandle, mkdir, open, truncate } from "node:fs/promises";
-import { dirname } from "node:path";
+import { zstdCompressSync } from "node:zlib";
 import type { Exporter, ExporterSettings } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
@@ -11,30 +10,32 @@ import {
   retrySchema,
   sendingQueueSchema,
 } from "../../src/pipeline/export-helper.ts";
+import { ThrottledLog } from "../../src/pipeline/throttled-log.ts";
 import type { FileConfig } from "./config.ts";
+import { groupsOf, pathOf } from "./groups.ts";
+import { OutputFile } from "./output-file.ts";
 
-/** Writes each batch as one line of OTLP/JSON. */
+const LENGTH_BYTES = 4;
+const NEWLINE = Uint8Array.of(0x0a);
+
+/** Writes each batch as one message: a line of OTLP/JSON, or bytes behind their length. */
 export function createFileExporter(settings: ExporterSettings, config: FileConfig): Exporter {
   const { signal } = settings;
   if (!isOtlpSignal(signal)) throw new AgentError("BS_CONFIG", `file has no ${signal}`);
-  let file: FileHandle | undefined;
+  const files = new Files(settings, config);
   // One write at a time, so that lines do not mix. At most the helper's exports in flight wait.
   let last: Promise<void> = Promise.resolve();
-  const start = async (): Promise<void> => {
-    file = await openFile(config);
-  };
   const shutdown = async (): Promise<void> => {
     await last;
-    await file?.close();
-    file = undefined;
+    await files.close();
   };
   const push = (batch: Batch): Promise<void> => {
-    const line = lineOf(signal, batch);
+    const messages = groupsOf(batch, config.group_by).map(({ group, chunks }) => ({
+      path: pathOf(config, group),
+      message: messageOf(signal, chunks, config),
+    }));
     const written = last.then(async () => {
-      if (file === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
-      await file.appendFile(line).catch((cause: unknown) => {
-        throw writeError(config.path, cause);
-      });
+      for (const { path, message } of messages) await files.write(path, message);
     });
     last = written.catch(() => undefined);
     return written;
@@ -44,25 +45,90 @@ export function createFileExporter(settings: ExporterSettings, config: FileConfi
     sendingQueue: sendingQueueSchema().parse({ enabled: false }),
     retryOnFailure: retrySchema().parse({ enabled: false }),
   };
-  return createQueuedExporter(settings, helper, push, { start, shutdown });
+  return createQueuedExporter(settings, helper, push, { start: () => files.start(), shutdown });
 }
 
-function lineOf(signal: OtlpSignal, { chunks }: Batch): string {
+function messageOf(
+  signal: OtlpSignal,
+  chunks: readonly Uint8Array[],
+  { format, compression }: FileConfig,
+): Uint8Array {
   const bytes = chunks.length === 1 ? (chunks[0] ?? new Uint8Array(0)) : Buffer.concat(chunks);
+  const encoded = format === "proto" ? bytes : jsonOf(signal, bytes);
+  if (format === "json" && compression === "") return Buffer.concat([encoded, NEWLINE]);
+  const message = compression === "zstd" ? zstdCompressSync(encoded) : encoded;
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32BE(message.length);
+  return Buffer.concat([length, message]);
+}
+
+function jsonOf(signal: OtlpSignal, bytes: Uint8Array): Buffer {
   const result = toOtlpJson(REQUESTS[signal].request, bytes);
-  if (result.ok) return `${result.json}\n`;
+  if (result.ok) return Buffer.from(result.json);
   throw new AgentError("BS_EXPORT", `malformed batch at byte ${result.offset}`);
 }
 
-/** Emptied first and then opened for appending: several signals may write to one file. */
-async function openFile({ path, append, create_directory }: FileConfig): Promise<FileHandle> {
-  try {
-    if (create_directory) await mkdir(dirname(path), { recursive: true });
-    const file = await open(path, "a");
-    if (!append) await truncate(path);
+/** The files that are open: one, or with `group_by` those that were written to last. */
+class Files {
+  readonly #config: FileConfig;
+  readonly #log: ThrottledLog;
+  readonly #open = new Map<string, OutputFile>();
+  /** What was emptied in this run is not emptied when it is opened again. */
+  readonly #emptied = new Set<string>();
+
+  constructor({ telemetry }: ExporterSettings, config: FileConfig) {
+    this.#config = config;
+    this.#log = new ThrottledLog(telemetry.logger);
+  }
+
+  async start(): Promise<void> {
+    const { path, group_by: groupBy } = this.#config;
+    if (groupBy.enabled) return;
+    await this.#opened(path).catch((cause: unknown) => {
+      throw writeError(path, cause, "BS_START");
+    });
+  }
+
+  async write(path: string, message: Uint8Array): Promise<void> {
+    try {
+      const file = await this.#opened(path);
+      await file.write(message);
+    } catch (cause) {
+      throw writeError(path, cause);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const file of this.#open.values()) await file.close();
+    this.#open.clear();
+  }
+
+  async #opened(path: string): Promise<OutputFile> {
+    const known = this.#open.get(path);
+    if (known !== undefined) {
+      // The one that was used last is the last to be closed.
+      this.#open.delete(path);
+      this.#open.set(path, known);
+      return known;
+    }
+    const { append, group_by: groupBy, create_directory: makes } = this.#config;
+    const [oldest] = this.#open;
+    if (oldest !== undefined && this.#open.size >= groupBy.max_open_files) {
+      this.#open.delete(oldest[0]);
+      await oldest[1].close();
+    }
+    const file = new OutputFile(path, {
+      ...this.#config,
+      append: append || this.#emptied.has(path),
+      create_directory: makes || groupBy.enabled,
+      now: () => new Date(),
+      onCleanupFailed: (error) =>
+        this.#log.write("warn", "Old files cannot be removed", { path, error: String(error) }),
+    });
+    await file.open();
+    if (!append) this.#emptied.add(path);
+    this.#open.set(path, file);
     return file;
-  } catch (cause) {
-    throw writeError(path, cause, "BS_START");
   }
 }
 
