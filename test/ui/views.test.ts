@@ -236,7 +236,7 @@ test("the agent's view shows rates, queues, losses with their reason, and refuse
         /agent\/history\?metric=otelcol_exporter_queue_size&seconds=3600/.test(one),
       ),
     );
-    await page.getByLabel("Last").selectOption("7d");
+    await page.getByRole("banner").getByRole("combobox").selectOption("7d");
     await page
       .getByRole("region", { name: "Queued, last 7 days" })
       .getByText(/^now \d/)
