@@ -291,7 +291,9 @@ export class Connection implements ExchangeEvents {
   #forget(exchange: Exchange): void {
     this.requestNames?.delete(exchange);
     const index = this.open.indexOf(exchange);
-    if (index === 0) this.open.shift();
+    // `shift` gives the memory of an array back that gets empty, and the next request takes it anew.
+    if (index >= 0 && index === this.open.length - 1) this.open.pop();
+    else if (index === 0) this.open.shift();
     else if (index > 0) this.open.splice(index, 1);
   }
 }

@@ -65,6 +65,8 @@ class ExchangeLink implements StitchFacts {
   thread: Thread | undefined;
   /** Of its process' `OpenRequests`. */
   generation = 0;
+  /** It is in its process' `named`. */
+  isNamed = false;
 
   reset(): void {
     this.flags = 0;
@@ -76,6 +78,7 @@ class ExchangeLink implements StitchFacts {
     this.openInProcess = 0;
     this.poolConnections = 0;
     this.thread = undefined;
+    this.isNamed = false;
   }
 }
 
@@ -84,7 +87,7 @@ interface Process {
   /** Server requests that are open. */
   open: number;
   readonly requests: OpenRequests;
-  /** Of a protocol whose requests may carry an id: those that are open. */
+  /** Those that are open and have an id, or may turn out to have one. */
   readonly named: Map<Exchange, Connection>;
   /** Another thread answered a request than the one that read it: its threads share work. */
   sharesWork: boolean;
@@ -179,7 +182,10 @@ export class ExchangeTracker implements ConnectionEvents {
   #openInProcess(connection: Connection, exchange: Exchange, link: ExchangeLink): void {
     const { process } = link.thread ?? this.#lastThread;
     process.open++;
-    if (exchange.requestId !== undefined) process.named.set(exchange, connection);
+    if ((exchange.requestId ?? 0) !== 0) {
+      process.named.set(exchange, connection);
+      link.isNamed = true;
+    }
     link.generation = process.requests.open(exchange.startNs);
     if (connection.isFromBefore(exchange)) process.requests.foundUnknown(exchange.startNs);
   }
@@ -203,7 +209,7 @@ export class ExchangeTracker implements ConnectionEvents {
     if (link !== undefined && connection.pool?.hasGrownBeyond(link.poolConnections) === true) {
       link.flags &= ~KEY_POOL_BUSY;
     }
-    if (link !== undefined && exchange.role === "client" && (exchange.requestId ?? 0) !== 0) {
+    if (link !== undefined && exchange.role === "client" && (exchange.requestId ?? 0) > 0) {
       this.#resolveRequestId(exchange, link);
     }
     this.#finish(connection, exchange, link);
@@ -272,7 +278,7 @@ export class ExchangeTracker implements ConnectionEvents {
     if (link.thread !== undefined) {
       link.thread.open--;
       link.thread.process.open--;
-      link.thread.process.named.delete(exchange);
+      if (link.isNamed) link.thread.process.named.delete(exchange);
       link.thread.process.requests.close(link.generation);
     }
     return link;

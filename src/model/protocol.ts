@@ -30,6 +30,9 @@ export interface DataRecord {
   readonly tid: number;
 }
 
+/** `Exchange.requestId` as long as its header was not read to its end. */
+export const ID_AWAITED = -1;
+
 /**
  * One request and its response on one connection. Created by the protocol's parser, which
  * reuses it after `ExchangeEvents.end`. A protocol adds its own fields in a class.
@@ -57,7 +60,7 @@ export interface Exchange {
   readonly traceContext: TraceContext | undefined;
   /**
    * Hash of an id that the request's header gives it or its trace (x-request-id, b3 and the like), a whole
-   * number below 2^53: calls with the same one are of one cause. 0 or undefined: it has none.
+   * number below 2^53: calls with the same one are of one cause. 0 or undefined: it has none; or ID_AWAITED.
    */
   readonly requestId?: number;
   /** Free for the receiver: what it looked up when the request began. */

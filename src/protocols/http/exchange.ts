@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MeasurementSink, SpanSink } from "../../model/attribute.ts";
-import type { Exchange, Role, TraceContext } from "../../model/protocol.ts";
+import { type Exchange, ID_AWAITED, type Role, type TraceContext } from "../../model/protocol.ts";
 import type { Authority } from "./authority.ts";
 import { AwsRequest, awsOperation } from "./aws.ts";
 import { MessageCounter } from "./message-counter.ts";
@@ -112,7 +112,8 @@ export class HttpExchange implements Exchange {
   }
 
   get requestId(): number {
-    return this.givenId.value;
+    const { value } = this.givenId;
+    return value === 0 && !this.known ? ID_AWAITED : value;
   }
 
   get traceContext(): TraceContext | undefined {

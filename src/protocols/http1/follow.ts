@@ -182,11 +182,12 @@ export class MessageFollower {
       this.#malformedHead(half);
       return end;
     }
-    if (isRequest && !this.#begin(this.#base + at)) return end;
+    const isWhole = result >= 0 && result - at <= this.#shared.options.headBytesMax;
+    if (isRequest && !this.#begin(this.#base + at, isWhole ? bytes : undefined)) return end;
     half.headNs = this.timeNs;
     half.headTid = this.tid;
     if (result === NEED_MORE) return this.#continueHead(half, bytes, at, end);
-    if (result - at > this.#shared.options.headBytesMax) {
+    if (!isWhole) {
       this.#headTooLarge(half);
       return end;
     }
@@ -221,14 +222,18 @@ export class MessageFollower {
     return at;
   }
 
-  /** A request starts. False when it cannot be followed. */
-  #begin(position: number): boolean {
+  /**
+   * A request starts. False when it cannot be followed. `head`: the bytes of its head, when that was
+   * read to its end, so that whoever is told of the request finds it described.
+   */
+  #begin(position: number, head: Uint8Array | undefined): boolean {
     if (this.queue.first !== undefined && !this.#mayPipeline()) return false;
     const exchange = this.#shared.http.createExchange();
     const role = this.request === this.received ? "server" : "client";
     exchange.reset(role, position, this.timeNs, this.pid, this.tid);
     this.queue.push(exchange);
     this.#sending = exchange;
+    if (head !== undefined) fillRequest(exchange, this.#shared, head);
     this.#events.begin(exchange);
     return true;
   }
@@ -266,7 +271,7 @@ export class MessageFollower {
   #startBody(half: Half, head: Uint8Array): void {
     if (half === this.response) this.#startResponseBody(head);
     else if (this.#sending !== undefined) {
-      fillRequest(this.#sending, this.#shared, head);
+      if (!this.#sending.known) fillRequest(this.#sending, this.#shared, head);
       this.#startRequestBody(this.#sending);
     }
   }
