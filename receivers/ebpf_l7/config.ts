@@ -42,6 +42,10 @@ const tlsSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe("NSS, where sessions are among what NSPR reads and writes."),
+  opaque_spans: z
+    .boolean()
+    .default(false)
+    .describe("A span for each connection under TLS that cannot be read, with its bytes."),
   go: z.boolean().default(true).describe("Go's crypto/tls, Go 1.18 on, stripped programs too."),
 });
 

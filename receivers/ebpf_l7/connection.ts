@@ -78,6 +78,10 @@ export class Connection implements ExchangeEvents {
   isNamed = false;
   isShed = false;
   isGone = false;
+  /** It is encrypted: does nobody give its clear text? */
+  opaque: "no" | "asked" | "yes" = "no";
+  /** Called when that is answered with yes, after its end. */
+  onOpaque: (() => void) | undefined;
   /** Its records are the clear text of a TLS session. */
   isTls = false;
   lastNs = 0;

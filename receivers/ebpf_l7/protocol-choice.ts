@@ -126,7 +126,7 @@ export class ProtocolChoice {
     connection.needsLook = false;
     connection.toldWire = WIRE_PROTOCOL_TLS;
     connection.toldNs = cursor.timeNs;
-    this.meetTls(connection.record.pid);
+    this.meetTls(connection);
     this.#isMindChanged = true;
     verdicts.decide(connection.record.socket, connection.record.localStart, WIRE_PROTOCOL_TLS);
   }
@@ -169,16 +169,22 @@ export class ProtocolChoice {
   }
 
   /** It is encrypted: counted, unless its clear text comes by way of its TLS library. */
-  meetTls(pid: number): void {
+  meetTls(connection: Connection): void {
     const { account, serviceOf, onTls } = this.#options;
+    const { pid } = connection.record;
     const service = serviceOf(pid);
-    const onOpaque = (): void => account.opaque("tls", service);
+    const onOpaque = (): void => {
+      connection.opaque = "yes";
+      account.opaque("tls", service);
+      connection.onOpaque?.();
+    };
+    connection.opaque = "asked";
     if (onTls === undefined) onOpaque();
     else onTls(pid, onOpaque);
   }
 
   #count(connection: Connection, { verdict, protocol }: DetectingParser): void {
-    if (verdict === "tls") this.meetTls(connection.record.pid);
+    if (verdict === "tls") this.meetTls(connection);
     else this.#options.account.detected(protocol?.name ?? "unknown");
   }
 }

@@ -25,6 +25,7 @@ import { isEventLoop } from "./event-loop.ts";
 import { SignalOutput } from "./exchange-output.ts";
 import { ExchangeTracker } from "./exchange-tracker.ts";
 import { BpfCapture, type CaptureSource, type TlsWatcher } from "./kernel-side.ts";
+import { OpaqueSpans } from "./opaque-spans.ts";
 import { boundedService, perService } from "./parser-options.ts";
 import { ProtocolChoice } from "./protocol-choice.ts";
 import { RecordReader } from "./record-reader.ts";
@@ -182,16 +183,17 @@ class Running {
       batcher: this.#batcher,
       localAddress: config.local_address,
     });
+    const output = new SignalOutput({
+      encoder,
+      traces: settings.signals.has("traces"),
+      measurements: this.#metrics,
+    });
     this.#tracker = new ExchangeTracker({
       table: this.#table,
       cursor,
       selection,
       account: this.#account,
-      output: new SignalOutput({
-        encoder,
-        traces: settings.signals.has("traces"),
-        measurements: this.#metrics,
-      }),
+      output,
     });
     this.#choice = new ProtocolChoice({
       cursor,
@@ -216,6 +218,9 @@ class Running {
       events: this.#tracker,
       account: this.#account,
       choice: this.#choice,
+      opaqueSpans: config.tls.opaque_spans
+        ? new OpaqueSpans({ selection, output, account: this.#account })
+        : undefined,
       onUnknown: () => {
         this.#isUnknownMet = true;
       },

@@ -14,6 +14,7 @@ import { Connection, type ConnectionEvents } from "./connection.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import { DatagramFlows } from "./datagram-flows.ts";
 import {
+  type CloseRecord,
   type DataCursor,
   decodeClose,
   decodeConnection,
@@ -21,6 +22,7 @@ import {
   readU64,
 } from "./decode.ts";
 import type { ExchangeTracker } from "./exchange-tracker.ts";
+import type { OpaqueSpans } from "./opaque-spans.ts";
 import type { ProtocolChoice } from "./protocol-choice.ts";
 
 export interface RecordReaderOptions {
@@ -33,6 +35,8 @@ export interface RecordReaderOptions {
   readonly choice: ProtocolChoice;
   /** A data record of a socket that is not in the table. */
   readonly onUnknown: () => void;
+  /** Tells of connections that cannot be read; if wanted. */
+  readonly opaqueSpans?: OpaqueSpans | undefined;
   /** A parser failed: a fault of ours. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -169,8 +173,8 @@ export class RecordReader {
       if (idle !== undefined) this.evict(idle);
     }
     account.connectionsOpened.add(1);
-    if (record.protocol === WIRE_PROTOCOL_TLS) this.#options.choice.meetTls(record.pid);
     const connection = new Connection(record, events);
+    if (record.protocol === WIRE_PROTOCOL_TLS) this.#options.choice.meetTls(connection);
     connection.sinceNs = readU64(memory.u32, offset + WIRE_HEADER_TIME_NS);
     table.add(connection);
   }
@@ -181,6 +185,7 @@ export class RecordReader {
     const connection = table.get(record.socket);
     if (connection === undefined) return;
     account.connectionsClosed.add(1);
+    this.#tellOpaque(connection, record);
     try {
       if (connection.record.isDatagram) this.#flows.close(connection, record.timeNs, record.error);
       // The positions tell of calls at the end that were seen by the kernel and not captured.
@@ -193,6 +198,14 @@ export class RecordReader {
     // What a parser leaves open at the end has no span.
     tracker.forget(connection, connection.isShed ? "shed" : "gap");
     table.remove(connection);
+  }
+
+  #tellOpaque(connection: Connection, record: CloseRecord): void {
+    const { opaqueSpans } = this.#options;
+    if (opaqueSpans === undefined || connection.opaque === "no" || connection.isTls) return;
+    const tell = (): void => opaqueSpans.close(connection, record);
+    if (connection.opaque === "yes") tell();
+    else connection.onOpaque = tell;
   }
 
   /** Forgets a connection that still lives; its next call makes the kernel announce it again. */

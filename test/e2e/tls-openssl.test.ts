@@ -124,6 +124,31 @@ test("GnuTLS, in wget: each request's two spans, linked", async () => {
   assertLinked(await agent.spansWhen(2 * REQUESTS), paths, port);
 });
 
+test("TLS that is not read gives a span for each connection, with its bytes, if wanted", async () => {
+  using tls = makeCertificate();
+  const [port = 0] = await freePorts(1);
+  const nginx = prepareNginx({ directory: tls.folder, listen: [`127.0.0.1:${port}`], tls });
+  await using server = await startProcess({ ...nginx, readyPort: port });
+  await using agent = await startTestAgent({
+    targets: `[{pids: [${server.pid}], name: web}]`,
+    capture: "{tls: {openssl: false, opaque_spans: true}}",
+  });
+  for (let connection = 0; connection < 3; connection++) {
+    const url = `https://127.0.0.1:${port}/`;
+    const asking = await startProcess({ command: "curl", args: ["-sk", "-o", "/dev/null", url] });
+    assert.equal((await asking.ended).code, 0);
+  }
+  const spans = await agent.spansWhen(3);
+  assert.equal(spans.length, 3);
+  for (const { kind, name, attributes, parentSpanId } of spans) {
+    assert.deepEqual([kind, name, parentSpanId], ["server", "TLS", ""]);
+    assert.equal(attributes.get("tls.protocol.name"), "tls");
+    // A handshake with a certificate.
+    assert.ok(Number(attributes.get("backstitch.connection.sent")) > 500);
+    assert.ok(Number(attributes.get("backstitch.connection.received")) > 200);
+  }
+});
+
 test("through nginx to Node, TLS on each way: one trace a request", async () => {
   using tls = makeCertificate();
   const [port = 0, upstreamPort = 0] = await freePorts(2);

@@ -25,6 +25,8 @@ export interface TlsConfig {
   readonly gnutls: boolean;
   readonly nss: boolean;
   readonly go: boolean;
+  /** Connections that cannot be read have a span each. */
+  readonly opaque_spans: boolean;
 }
 
 export interface TlsWatchOptions extends TlsProbesOptions {
