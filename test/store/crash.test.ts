@@ -59,7 +59,7 @@ test("a writer killed again and again loses nothing that it has written", async 
     assert.deepEqual(reader.facts()?.setAside, []);
     reader.close();
   }
-  assert.ok(acknowledged > 50 * ROUNDS, `only ${acknowledged} spans were written`);
+  assert.ok(acknowledged >= 50 * ROUNDS, `only ${acknowledged} spans were written`);
 });
 
 test("another process reads what is being written, all that is said to be in a file", async (context) => {

@@ -7,7 +7,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 const CHROMIUM = "/usr/bin/chromium";
 /** Screenshots of the last run; ignored by git. */
 const SHOTS = join(import.meta.dirname, "../../build/screenshots");
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 /** Debian's Chromium, started by us; its own profile, no network but loopback. */
 export async function startBrowser(): Promise<Browser> {
