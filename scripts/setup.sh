@@ -110,6 +110,7 @@ if [ "$purpose" = test ]; then
 	need /usr/lib/python3/dist-packages/kazoo python3-kazoo
 	need clickhouse-server clickhouse-server
 	need /usr/lib/python3/dist-packages/clickhouse_driver python3-clickhouse-driver
+	need prometheus prometheus
 	need slapd slapd
 	need ldapsearch ldap-utils
 	need php-cgi php-cgi

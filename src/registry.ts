@@ -10,7 +10,9 @@ import { factory as nopExporter } from "../exporters/nop/factory.ts";
 import { factory as otlpGrpcExporter } from "../exporters/otlp_grpc/factory.ts";
 import { factory as otlpHttpExporter } from "../exporters/otlp_http/factory.ts";
 import { factory as prometheusExporter } from "../exporters/prometheus/factory.ts";
+import { factory as prometheusRemoteWriteExporter } from "../exporters/prometheus_remote_write/factory.ts";
 import { factory as storeExporter } from "../exporters/store/factory.ts";
+import { factory as zipkinExporter } from "../exporters/zipkin/factory.ts";
 import { factory as basicAuthExtension } from "../extensions/basicauth/factory.ts";
 import { factory as bearerTokenAuthExtension } from "../extensions/bearertokenauth/factory.ts";
 import { factory as discoveryExtension } from "../extensions/discovery/factory.ts";
@@ -39,6 +41,7 @@ import { factory as kafkaReceiver } from "../receivers/kafka/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
 import { factory as replayReceiver } from "../receivers/replay/factory.ts";
+import { factory as zipkinReceiver } from "../receivers/zipkin/factory.ts";
 import type { Factory } from "./component/component.ts";
 
 /** Every component of this build, one line each: the only file outside its folder that a new one edits. */
@@ -49,6 +52,7 @@ export const FACTORIES: readonly Factory[] = [
   kafkaReceiver,
   pcapReceiver,
   replayReceiver,
+  zipkinReceiver,
   memoryLimiterProcessor,
   attributesProcessor,
   resourceProcessor,
@@ -72,7 +76,9 @@ export const FACTORIES: readonly Factory[] = [
   otlpGrpcExporter,
   otlpHttpExporter,
   prometheusExporter,
+  prometheusRemoteWriteExporter,
   storeExporter,
+  zipkinExporter,
   basicAuthExtension,
   bearerTokenAuthExtension,
   discoveryExtension,

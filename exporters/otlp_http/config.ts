@@ -6,6 +6,7 @@ import {
   duration,
   type Headers,
   headers,
+  httpUrl,
   type TlsClientConfig,
   tlsClientSchema,
 } from "../../src/config/types.ts";
@@ -36,29 +37,14 @@ export interface OtlpHttpConfig {
   readonly retry_on_failure: RetryConfig;
 }
 
-function url(description: string): z.ZodType<URL | undefined> {
-  return z
-    .string()
-    .default("")
-    .transform((text, context): URL | undefined => {
-      if (text === "") return undefined;
-      const parsed = URL.parse(text);
-      if (parsed !== null && /^https?:$/.test(parsed.protocol)) return parsed;
-      context.addIssue({
-        code: "custom",
-        message: "endpoint must be a valid URL, for example http://localhost:4318",
-      });
-      return z.NEVER;
-    })
-    .describe(description);
-}
+const url = () => httpUrl("http://localhost:4318").prefault("");
 
 export const configSchema: z.ZodType<OtlpHttpConfig> = z
   .strictObject({
-    endpoint: url("Base URL; /v1/traces, /v1/metrics or /v1/logs is added."),
-    traces_endpoint: url("URL for traces, taken as it is."),
-    metrics_endpoint: url("URL for metrics, taken as it is."),
-    logs_endpoint: url("URL for logs, taken as it is."),
+    endpoint: url().describe("Base URL; /v1/traces, /v1/metrics or /v1/logs is added."),
+    traces_endpoint: url().describe("URL for traces, taken as it is."),
+    metrics_endpoint: url().describe("URL for metrics, taken as it is."),
+    logs_endpoint: url().describe("URL for logs, taken as it is."),
     encoding: z.enum(["proto", "json"]).default("proto").describe("Body: protobuf or OTLP/JSON."),
     compression: encodingSchema("http"),
     tls: tlsClientSchema.prefault({}).describe("Used for https URLs."),

@@ -12,9 +12,10 @@ import {
   createMemoryTelemetry,
   type MemoryTelemetry,
 } from "../../src/telemetry/memory-telemetry.ts";
+import { parseRetryAfter } from "../../src/transport/http-post.ts";
 import { configSchema } from "./config.ts";
 import { factory } from "./factory.ts";
-import { parseRetryAfter, signalUrl } from "./otlp-http.ts";
+import { signalUrl } from "./otlp-http.ts";
 
 const HOST = { extension: () => undefined, fatal: () => undefined };
 const SPANS_JSON = '{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"}]}]}]}';

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  type ClientAuthenticator,
-  clientAuthenticator,
-  type RequestHeaders,
-} from "../../src/component/auth.ts";
+import { type ClientAuthenticator, clientAuthenticator } from "../../src/component/auth.ts";
 import type { Exporter, ExporterSettings, Host } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
@@ -15,6 +11,12 @@ import { compress } from "../../src/transport/compression.ts";
 import { logPartialSuccess, userAgent } from "../../src/transport/export-log.ts";
 import { decodeStatus } from "../../src/transport/grpc-status.ts";
 import { type HttpAnswer, HttpClient } from "../../src/transport/http-client.ts";
+import {
+  parseRetryAfter,
+  postError,
+  shownUrl,
+  withHeaders,
+} from "../../src/transport/http-post.ts";
 import { loadClientTls } from "../../src/transport/tls.ts";
 import type { OtlpHttpConfig } from "./config.ts";
 
@@ -48,7 +50,7 @@ export function createOtlpHttpExporter(
     const request = { headers, metadata: batch.metadata };
     const sent = withHeaders(headers, await authenticator?.authorization(request));
     const answer = await client.post(url, sent, body, abort).catch((cause: unknown) => {
-      throw connectionError(url, cause);
+      throw postError(url, cause);
     });
     if (answer.status < 200 || answer.status > 299) throw answerError(url, answer);
     const isJson = config.encoding === "json";
@@ -92,16 +94,6 @@ function requestHeaders(
   };
 }
 
-function withHeaders(
-  headers: Readonly<Record<string, string>>,
-  changes: RequestHeaders | undefined,
-): Readonly<Record<string, string>> {
-  if (changes === undefined) return headers;
-  const all = Object.entries({ ...headers, ...changes });
-  const kept = all.filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return Object.fromEntries(kept);
-}
-
 function encode(signal: OtlpSignal, encoding: "proto" | "json", batch: Batch): Uint8Array {
   const { chunks } = batch;
   const bytes = chunks.length === 1 ? (chunks[0] ?? NO_BYTES) : Buffer.concat(chunks);
@@ -109,17 +101,6 @@ function encode(signal: OtlpSignal, encoding: "proto" | "json", batch: Batch): U
   const result = toOtlpJson(REQUESTS[signal].request, bytes);
   if (result.ok) return Buffer.from(result.json);
   throw new AgentError("BS_EXPORT", `malformed batch at byte ${result.offset}`);
-}
-
-/** Without what a URL may hold in front of its host or behind its path. */
-function shown(url: URL): string {
-  return `${url.origin}${url.pathname}`;
-}
-
-function connectionError(url: URL, cause: unknown): AgentError {
-  const reason = cause instanceof Error ? cause.message || cause.name : String(cause);
-  const message = `failed to make an HTTP request: Post "${shown(url)}": ${reason}`;
-  return new AgentError("BS_EXPORT", message, { cause, retryable: true });
 }
 
 function answerError(url: URL, answer: HttpAnswer): AgentError {
@@ -131,18 +112,10 @@ function answerError(url: URL, answer: HttpAnswer): AgentError {
   const retryAfterMs = throttles ? parseRetryAfter(answer.header("retry-after")) : undefined;
   return new AgentError(
     "BS_EXPORT",
-    `error exporting items, request to ${shown(url)} responded with HTTP Status Code ${status}${more}`,
+    `error exporting items, request to ${shownUrl(url)} responded with HTTP Status Code ${status}${more}`,
     {
       retryable: RETRYABLE.has(status),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     },
   );
-}
-
-/** Seconds or an HTTP date (RFC 9110, 10.2.3), in milliseconds from now. */
-export function parseRetryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d+$/.test(value)) return Number(value) * 1000;
-  const dateMs = Date.parse(value);
-  return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - Date.now());
 }

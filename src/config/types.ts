@@ -218,6 +218,18 @@ export function clientEndpoint(): z.ZodType<ClientEndpoint, string> {
     });
 }
 
+/** An http or https URL; undefined when it is empty. `example` is what the advice shows. */
+export function httpUrl(example: string): z.ZodType<URL | undefined, string> {
+  return z.string().transform((text, context): URL | undefined => {
+    if (text === "") return undefined;
+    const parsed = URL.parse(text);
+    if (parsed !== null && /^https?:$/.test(parsed.protocol)) return parsed;
+    const message = `endpoint must be a valid URL, for example ${example}`;
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  });
+}
+
 /** What is wrong as text, as Go's `net.SplitHostPort` says it, with advice. */
 function splitHostPort(text: string): { host: string; port: number } | string {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(text);
