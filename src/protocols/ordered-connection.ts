@@ -77,6 +77,8 @@ export interface Skipping {
   end(timeNs: number): void;
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 /** Waits for a request whose predecessors are certainly answered. */
 const SEEK = 0;
 const TRACK = 1;
@@ -121,7 +123,7 @@ export class OrderedConnection implements ConnectionParser {
   #isSkipping = false;
   /** Time and last bytes of what was skipped. */
   #skippedNs = 0;
-  readonly #skippedLast = new Uint8Array(8);
+  #skippedLast: Uint8Array = NO_BYTES;
 
   constructor(dialect: Dialect, events: ExchangeEvents) {
     this.#dialect = dialect;
@@ -385,7 +387,7 @@ export class OrderedConnection implements ConnectionParser {
     const { openCount, requestBoundary, skipping } = this.#dialect;
     if (openCount !== 1 || !requestBoundary || skipping === undefined) return false;
     if (!skipping.allowed) return false;
-    this.#skippedLast.fill(0);
+    this.#skippedLast = new Uint8Array(8);
     this.#isSkipping = true;
     this.#skipRecord(record);
     return true;
@@ -407,6 +409,7 @@ export class OrderedConnection implements ConnectionParser {
   #endSkipping(): void {
     if (!this.#isSkipping) return;
     this.#isSkipping = false;
+    this.#skippedLast = NO_BYTES;
     this.#dialect.skipping?.end(this.#skippedNs);
   }
 }

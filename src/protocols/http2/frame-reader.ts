@@ -162,7 +162,9 @@ export class FrameReader {
     }
     if (this.#headerBytes === HEADER_BYTES) {
       this.#headerBytes = 0;
-      this.#startFrame(this.#small, 0);
+      const header = this.#small;
+      this.#small = NOTHING;
+      this.#startFrame(header, 0);
     }
     return at;
   }
