@@ -25,7 +25,7 @@ const recordSchema = z.strictObject({
   redact: z
     .boolean()
     .default(true)
-    .describe("Leave payload out but for what framing needs (HTTP/1 and Redis)."),
+    .describe("Leave payload out but for what spans need (HTTP/1, Redis and PostgreSQL)."),
 });
 
 const tlsSchema = z.strictObject({

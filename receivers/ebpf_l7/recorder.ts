@@ -22,6 +22,7 @@ import {
   WIRE_HEADER_SIZE,
   WIRE_PEER_BYTES,
   WIRE_PROTOCOL_HTTP1,
+  WIRE_PROTOCOL_POSTGRESQL,
   WIRE_PROTOCOL_REDIS,
 } from "../../bpf/generated/wire.ts";
 import { AgentError, messageOf } from "../../src/component/errors.ts";
@@ -41,6 +42,7 @@ import {
   wireLayout,
 } from "./recording.ts";
 import { Http1Masker, type Masker, RedisMasker } from "./redaction.ts";
+import { PostgresqlMasker } from "./redaction-postgresql.ts";
 
 const BUFFER_BYTES = 1024 * 1024;
 /** Nobody else reads what processes said to each other. */
@@ -172,6 +174,8 @@ export class Recorder {
       }
       case WIRE_PROTOCOL_REDIS:
         return [new RedisMasker(), new RedisMasker()];
+      case WIRE_PROTOCOL_POSTGRESQL:
+        return [new PostgresqlMasker(), new PostgresqlMasker()];
       default:
         return [];
     }
@@ -190,10 +194,8 @@ export class Recorder {
       isGap: end >= 0 && end !== position,
       unseen: length - captured,
     });
-    // The end of a chunked body may be seen there; of anything else it says nothing.
     const tail = record.subarray(WIRE_DATA_TAIL, WIRE_DATA_TAIL + TAIL_BYTES);
-    if (!tail.toString("latin1").endsWith("\r\n0\r\n\r\n")) tail.fill(0);
-    else tail[0] = 0x78;
+    tail.fill(0, 0, TAIL_BYTES - (masker.tailKept?.(tail) ?? 0));
     return record;
   }
 

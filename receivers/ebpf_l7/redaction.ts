@@ -3,12 +3,14 @@ import { isContainer, isKnown } from "../../src/protocols/redis/commands.ts";
 
 /**
  * Payload without what it says: bytes of values become `x`, of the same length, so that a parser
- * finds the same messages. It knows two protocols and drops the payload of all others.
+ * finds the same messages. It knows some protocols and drops the payload of all others.
  */
 
 /** Masks the captured bytes of one direction, in place, record after record. */
 export interface Masker {
   mask(bytes: Uint8Array, surroundings: Surroundings): void;
+  /** How many of the last bytes of a call stay, of eight that were kept beyond what was captured. */
+  tailKept?(tail: Uint8Array): number;
 }
 
 /** What is around the captured bytes of a record. */
@@ -65,6 +67,11 @@ export class Http1Masker implements Masker {
       start = end;
     }
     this.#bodyLeft = Math.max(0, this.#bodyLeft - unseen);
+  }
+
+  /** The end of a chunked body; of anything else the tail says nothing. */
+  tailKept(tail: Uint8Array): number {
+    return Buffer.from(tail).toString("latin1").endsWith("\r\n0\r\n\r\n") ? 7 : 0;
   }
 
   #forget(): void {
