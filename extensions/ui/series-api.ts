@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { quantileNs } from "../../src/store/duration-buckets.ts";
-import type { EdgeTally, MapNode, OperationTally, Tally } from "../../src/store/series-format.ts";
-import { addTally, emptyTally, type Summed, sumSeries } from "../../src/store/series-query.ts";
+import type {
+  EdgeNames,
+  MapNode,
+  OperationNames,
+  ReadTally,
+  Tally,
+} from "../../src/store/series-format.ts";
+import {
+  addSum,
+  addTally,
+  emptyTally,
+  type Summed,
+  sumSeries,
+} from "../../src/store/series-query.ts";
 import { type ApiRequest, HttpProblem } from "./api.ts";
 import { KINDS, rangeOf, textParameter } from "./parameters.ts";
 
@@ -89,7 +101,7 @@ export async function operations(request: ApiRequest): Promise<unknown> {
   const sum = await sumSeries(request.store, { range, clock: request.clock });
   const rows = sum.operations
     .filter(({ one }) => one.service === service)
-    .map(({ one, tally }: Summed<OperationTally>) => ({
+    .map(({ one, tally }: Summed<OperationNames>) => ({
       name: one.operation,
       kind: KINDS[one.kind] ?? "unspecified",
       ...rates(tally, (endUs - startUs) / 1e6),
@@ -120,7 +132,7 @@ export async function map(request: ApiRequest): Promise<unknown> {
       p95Ns: quantileNs(tally.buckets, 0.95),
     })),
     edges: edges
-      .map(({ one, tally }: Summed<EdgeTally>) => ({
+      .map(({ one, tally }: Summed<EdgeNames>) => ({
         from: nodeId(one.from),
         to: nodeId(one.to),
         protocol: one.protocol,
@@ -139,8 +151,8 @@ interface NodeSum {
 
 /** A node's counts are what comes in; of services, also those that nobody was seen to call. */
 function nodesOf(
-  edges: readonly Summed<EdgeTally>[],
-  all: readonly Summed<OperationTally>[],
+  edges: readonly Summed<EdgeNames>[],
+  all: readonly Summed<OperationNames>[],
 ): ReadonlyMap<string, NodeSum> {
   const nodes = new Map<string, NodeSum>();
   const nodeOf = (node: MapNode): NodeSum => {
@@ -151,12 +163,12 @@ function nodesOf(
   };
   for (const { one, tally } of all) {
     const sum = nodeOf({ kind: "service", system: "", name: one.service });
-    if (one.kind === SERVER || one.kind === CONSUMER) addTally(sum.tally, tally);
+    if (one.kind === SERVER || one.kind === CONSUMER) addSum(sum.tally, tally);
   }
   for (const { one, tally } of edges) {
     nodeOf(one.from);
     const { tally: into } = nodeOf(one.to);
-    if (one.to.kind !== "service") addTally(into, tally);
+    if (one.to.kind !== "service") addSum(into, tally);
   }
   return nodes;
 }
@@ -186,7 +198,7 @@ function newSteps(): ServiceSteps {
   return { tally: emptyTally(), steps: new Map() };
 }
 
-function addStep({ tally, steps }: ServiceSteps, at: number, one: Tally): void {
+function addStep({ tally, steps }: ServiceSteps, at: number, one: ReadTally): void {
   addTally(tally, one);
   let step = steps.get(at);
   if (step === undefined) {

@@ -16,7 +16,7 @@ import {
   type MetricSeries,
 } from "./metrics-format.ts";
 import { FILE_HEADER_BYTES } from "./segment-format.ts";
-import { decodeInterval, decodeTimes, type Interval } from "./series-format.ts";
+import { decodeInterval, decodeTimes, type Interval, type ReadTally } from "./series-format.ts";
 
 const VALUES = 2;
 
@@ -75,7 +75,7 @@ export class SeriesFile {
   }
 
   /** Intervals that end after `startMs` and begin before `endMs`; damaged ones are left out. */
-  *intervals(startMs: number, endMs: number): Generator<Interval> {
+  *intervals(startMs: number, endMs: number): Generator<Interval<ReadTally>> {
     for (const entry of this.#intervals) {
       if (entry.endMs <= startMs || entry.startMs >= endMs) continue;
       const payload = this.#section(entry, 0);

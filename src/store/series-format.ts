@@ -6,17 +6,26 @@ const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024;
 export const NODE_KINDS = ["service", "database", "messaging", "outside"] as const;
 export type NodeKind = (typeof NODE_KINDS)[number];
 
-/** Counts of one interval that add up with those of another. */
-export interface Tally {
+interface Counts {
   requests: number;
   errors: number;
   /** Of addresses that were rewritten on the way; of edges only. */
   rewritten: number;
+}
+
+/** Counts of one interval that add up with those of another. */
+export interface Tally extends Counts {
   /** By `bucketOf`. */
   readonly buckets: Uint32Array;
 }
 
-export interface OperationTally extends Tally {
+/** The same as it was read. */
+export interface ReadTally extends Readonly<Counts> {
+  /** A bucket and its count, in turn, of those that are not 0: most are few. */
+  readonly pairs: readonly number[];
+}
+
+export interface OperationNames {
   readonly service: string;
   readonly operation: string;
   readonly kind: number;
@@ -29,18 +38,21 @@ export interface MapNode {
   readonly name: string;
 }
 
-export interface EdgeTally extends Tally {
+export interface EdgeNames {
   readonly from: MapNode;
   readonly to: MapNode;
   readonly protocol: string;
 }
 
+export type OperationTally = OperationNames & Tally;
+export type EdgeTally = EdgeNames & Tally;
+
 /** What arrived from `startMs` to `endMs`, since the epoch. */
-export interface Interval {
+export interface Interval<T = Tally> {
   readonly startMs: number;
   readonly endMs: number;
-  readonly operations: readonly OperationTally[];
-  readonly edges: readonly EdgeTally[];
+  readonly operations: readonly (OperationNames & T)[];
+  readonly edges: readonly (EdgeNames & T)[];
 }
 
 /** A frame: the payload compressed, and its times outside, so that others can be skipped. */
@@ -62,7 +74,7 @@ export function decodeTimes(
 export function decodeInterval(
   packed: Buffer,
   times: { readonly startMs: number; readonly endMs: number },
-): Interval | undefined {
+): Interval<ReadTally> | undefined {
   try {
     const payload = zstdDecompressSync(packed, { maxOutputLength: PAYLOAD_BYTES_MAX });
     return { ...times, ...decodePayload(payload) };
@@ -126,13 +138,13 @@ function varints(numbers: readonly number[]): Uint8Array {
 }
 
 /** Throws on what it cannot read. */
-function decodePayload(payload: Buffer): Pick<Interval, "operations" | "edges"> {
+function decodePayload(payload: Buffer): Pick<Interval<ReadTally>, "operations" | "edges"> {
   const reader = new NumberReader(payload);
   const texts: unknown = JSON.parse(reader.text(reader.next()));
   if (!Array.isArray(texts)) throw new Error("no texts");
   const textOf = (): string => String(texts[reader.next()] ?? "");
   const list = <T>(one: () => T): T[] => Array.from({ length: reader.next() }, one);
-  const operations = list((): OperationTally => {
+  const operations = list((): OperationNames & ReadTally => {
     const [service, operation, kind] = [textOf(), textOf(), reader.next()];
     return { service, operation, kind, ...reader.tally() };
   });
@@ -141,7 +153,7 @@ function decodePayload(payload: Buffer): Pick<Interval, "operations" | "edges"> 
     system: textOf(),
     name: textOf(),
   });
-  const edges = list((): EdgeTally => {
+  const edges = list((): EdgeNames & ReadTally => {
     const [from, to, protocol] = [nodeOf(), nodeOf(), textOf()];
     return { from, to, protocol, ...reader.tally() };
   });
@@ -172,17 +184,14 @@ class NumberReader {
     return this.#bytes.toString("utf8", start, this.#at);
   }
 
-  tally(): Tally {
+  tally(): ReadTally {
     const [requests, errors, rewritten] = [this.next(), this.next(), this.next()];
-    // As long as what is in it: most are short, and the last bucket is the highest.
     const pairs: number[] = [];
     let bucket = 0;
     for (let left = this.next(); left > 0; left--) {
       bucket += this.next();
       pairs.push(bucket, this.next());
     }
-    const buckets = new Uint32Array(pairs.length === 0 ? 0 : bucket + 1);
-    for (let at = 0; at < pairs.length; at += 2) buckets[pairs[at] ?? 0] = pairs[at + 1] ?? 0;
-    return { requests, errors, rewritten, buckets };
+    return { requests, errors, rewritten, pairs };
   }
 }

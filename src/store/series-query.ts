@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DURATION_BUCKETS } from "./duration-buckets.ts";
 import type { QueryClock } from "./query-clock.ts";
-import type { EdgeTally, OperationTally, Tally } from "./series-format.ts";
+import type { EdgeNames, MapNode, OperationNames, ReadTally, Tally } from "./series-format.ts";
 import type { StoreReader } from "./store-reader.ts";
 
 /** Different operations, or edges, that one query adds up. */
@@ -20,13 +20,13 @@ export interface Summed<T> {
 }
 
 export interface SeriesSum {
-  readonly operations: readonly Summed<OperationTally>[];
-  readonly edges: readonly Summed<EdgeTally>[];
+  readonly operations: readonly Summed<OperationNames>[];
+  readonly edges: readonly Summed<EdgeNames>[];
   readonly truncated: boolean;
 }
 
 /** What to do with each interval besides adding it up. */
-export type OperationVisitor = (one: OperationTally, startMs: number) => void;
+export type OperationVisitor = (one: OperationNames & ReadTally, startMs: number) => void;
 
 /** Adds up the intervals of a time. `visit` sees each operation with the time of its interval. */
 export async function sumSeries(
@@ -34,8 +34,8 @@ export async function sumSeries(
   { range, clock }: { readonly range: TimeRange; readonly clock: QueryClock },
   visit: OperationVisitor = () => undefined,
 ): Promise<SeriesSum> {
-  const operations = new Map<string, Summed<OperationTally>>();
-  const edges = new Map<string, Summed<EdgeTally>>();
+  const operations = new Map<string, Summed<OperationNames>>();
+  const edges = new Map<string, Summed<EdgeNames>>();
   let truncated = false;
   // Newest first: when the time is up, it is the oldest that is missing.
   for (const file of reader.series().toReversed()) {
@@ -44,13 +44,11 @@ export async function sumSeries(
       await clock.breathe();
       for (const one of interval.operations) {
         visit(one, interval.startMs);
-        const key = JSON.stringify([one.service, one.operation, one.kind]);
+        const key = `${one.kind} ${one.service.length} ${one.service}${one.operation}`;
         truncated = !addTo(operations, key, one) || truncated;
       }
       for (const one of interval.edges) {
-        const { from, to } = one;
-        const ends = [from.kind, from.system, from.name, to.kind, to.system, to.name];
-        const key = JSON.stringify([...ends, one.protocol]);
+        const key = `${nodeKey(one.from)}${nodeKey(one.to)}${one.protocol}`;
         truncated = !addTo(edges, key, one) || truncated;
       }
     }
@@ -63,7 +61,18 @@ export function emptyTally(): Tally {
   return { requests: 0, errors: 0, rewritten: 0, buckets };
 }
 
-export function addTally(sum: Tally, { requests, errors, rewritten, buckets }: Tally): void {
+export function addTally(sum: Tally, { requests, errors, rewritten, pairs }: ReadTally): void {
+  sum.requests += requests;
+  sum.errors += errors;
+  sum.rewritten += rewritten;
+  for (let at = 0; at < pairs.length; at += 2) {
+    const bucket = pairs[at] ?? 0;
+    sum.buckets[bucket] = (sum.buckets[bucket] ?? 0) + (pairs[at + 1] ?? 0);
+  }
+}
+
+/** The same of what is added up already. */
+export function addSum(sum: Tally, { requests, errors, rewritten, buckets }: Tally): void {
   sum.requests += requests;
   sum.errors += errors;
   sum.rewritten += rewritten;
@@ -72,8 +81,13 @@ export function addTally(sum: Tally, { requests, errors, rewritten, buckets }: T
   }
 }
 
+/** Different nodes have different keys, whatever their names. */
+function nodeKey({ kind, system, name }: MapNode): string {
+  return `${kind} ${system.length} ${system}${name.length} ${name}`;
+}
+
 /** False when there is no room for one more key. */
-function addTo<T extends Tally>(sums: Map<string, Summed<T>>, key: string, one: T): boolean {
+function addTo<T>(sums: Map<string, Summed<T>>, key: string, one: T & ReadTally): boolean {
   let sum = sums.get(key);
   if (sum === undefined) {
     if (sums.size >= KEYS_MAX) return false;
@@ -85,8 +99,8 @@ function addTo<T extends Tally>(sums: Map<string, Summed<T>>, key: string, one: 
 }
 
 function result(
-  operations: ReadonlyMap<string, Summed<OperationTally>>,
-  edges: ReadonlyMap<string, Summed<EdgeTally>>,
+  operations: ReadonlyMap<string, Summed<OperationNames>>,
+  edges: ReadonlyMap<string, Summed<EdgeNames>>,
   truncated: boolean,
 ): SeriesSum {
   return { operations: [...operations.values()], edges: [...edges.values()], truncated };
