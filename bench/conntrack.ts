@@ -23,7 +23,9 @@ const cpuMs = (since?: NodeJS.CpuUsage): number => {
 
 export interface ConntrackResult {
   readonly listedEntries: number;
+  /** On the clock; of it the CPU time. */
   readonly listingMs: number;
+  readonly listingCpuMs: number;
   readonly cpuUsPerEvent: number;
   readonly corePercentAt20000Events: number;
   readonly lookUpUs: number;
@@ -40,9 +42,11 @@ export async function benchConntrack(): Promise<ConntrackResult> {
     ...{ resyncMs: 600_000, rememberMs: 1, nowMs: Date.now },
   });
   const startMs = performance.now();
+  const startCpu = process.cpuUsage();
   watcher.start();
   while (watcher.isListing) await new Promise(setImmediate);
   const listingMs = performance.now() - startMs;
+  const listingCpuMs = cpuMs(startCpu);
   const listedEntries = table.live;
   const eventUs = await eventCost(maker, watcher);
   const lookUpUs = lookUpCost(table);
@@ -52,6 +56,7 @@ export async function benchConntrack(): Promise<ConntrackResult> {
   return {
     listedEntries,
     listingMs: Math.round(listingMs),
+    listingCpuMs: Math.round(listingCpuMs),
     cpuUsPerEvent: rounded(eventUs),
     corePercentAt20000Events: rounded((eventUs * 20_000) / 10_000),
     lookUpUs: rounded(lookUpUs),

@@ -39,6 +39,7 @@ export class LoadBalancing implements Exporter {
   #host: Host | undefined;
   #stopGauge: (() => void) | undefined;
   #changes: Promise<void> = Promise.resolve();
+  #failure: unknown;
 
   constructor(settings: ExporterSettings, config: LoadBalancingConfig) {
     this.#settings = settings;
@@ -66,13 +67,20 @@ export class LoadBalancing implements Exporter {
       () => this.#ring.endpoints.length,
       { exporter: this.#settings.id },
     );
-    await this.#resolver.start((endpoints) => {
-      this.#changes = this.#changes.then(
-        () => this.#use(endpoints),
-        () => this.#use(endpoints),
-      );
-    });
+    await this.#resolver.start((endpoints) => this.#change(endpoints));
     await this.#changes;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Changes come one after the other; one that fails leaves the backends as they were. */
+  #change(endpoints: readonly string[]): void {
+    this.#changes = this.#changes
+      .then(() => this.#use(endpoints))
+      .catch((error: unknown) => {
+        this.#failure = error;
+        const fields = { endpoints: endpoints.join(), error: messageOf(error) };
+        this.#log.write("error", "Backends cannot be used.", fields);
+      });
   }
 
   accept(batch: Batch): boolean {
@@ -125,7 +133,6 @@ export class LoadBalancing implements Exporter {
     });
   }
 
-  /** Changes come one after the other. */
   async #use(endpoints: readonly string[]): Promise<void> {
     const ring = new HashRing(endpoints);
     for (const endpoint of ring.endpoints) {
@@ -177,7 +184,7 @@ export class LoadBalancing implements Exporter {
 
   async shutdown(signal: AbortSignal): Promise<void> {
     this.#resolver.stop();
-    await this.#changes.catch(() => {});
+    await this.#changes;
     this.#stopGauge?.();
     this.#stopGauge = undefined;
     const backends = [...this.#backends.values()];

@@ -23,6 +23,7 @@ const RETRY_MS = 1000;
 /** At shutdown the pipeline may take this long to be done with what it has. */
 const SETTLE_MS = 5000;
 
+type OtlpBatch = Batch & { readonly signal: OtlpSignal };
 type Stream = MessagesStream<Buffer, Buffer, Buffer, Buffer>;
 
 /** Reads OTLP requests that stand in the records of topics. */
@@ -230,8 +231,8 @@ export class KafkaReceiver implements Receiver {
     }
     this.#inFlight++;
     this.#inFlightBytes += bytes.length;
-    this.#hand({ ...batch, isReplayable: true }, () => {
-      done();
+    this.#hand({ ...batch, isReplayable: true }, (isThrough) => {
+      if (isThrough) done();
       this.#inFlightBytes -= bytes.length;
       if (--this.#inFlight === 0) this.#onSettled?.();
       this.#throttle();
@@ -239,17 +240,20 @@ export class KafkaReceiver implements Receiver {
     this.#throttle();
   }
 
-  #hand(batch: Batch, done: () => void): void {
+  /** `settled` is told whether the record counts as read; else a restart reads it again. */
+  #hand(batch: OtlpBatch, settled: (isThrough: boolean) => void): void {
     const receipt = createReceipt((outcome: Outcome) => {
       const isLater = outcome.kind === "refused" && outcome.retryable;
-      if (!isLater || this.#config.message_marking.on_error) done();
-      else if (!this.#stop.signal.aborted) {
-        setTimeout(() => {
-          if (!this.#stop.signal.aborted) this.#hand(batch, done);
-        }, RETRY_MS).unref();
-      }
+      if (!isLater || this.#config.message_marking.on_error) settled(true);
+      else void this.#handLater(batch, settled);
     });
-    this.#outputs[batch.signal === "profiles" ? "logs" : batch.signal].next({ ...batch, receipt });
+    this.#outputs[batch.signal].next({ ...batch, receipt });
+  }
+
+  async #handLater(batch: OtlpBatch, settled: (isThrough: boolean) => void): Promise<void> {
+    await pause(RETRY_MS, this.#stop.signal);
+    if (this.#stop.signal.aborted) settled(false);
+    else this.#hand(batch, settled);
   }
 
   #decode(signal: OtlpSignal, value: Buffer | null | undefined): Uint8Array | undefined {
