@@ -58,6 +58,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   telemetry: ["model", "component", "config", "pdata", "transport"],
   pipeline: ["model", "component", "config", "pdata"],
   transport: ["model", "component", "config", "pdata", "pipeline"],
+  zipkin: ["pdata"],
   kit: ["model", "component", "config", "pdata", "pipeline"],
   cli: ["model", "component", "config", "pipeline", "telemetry", "kit"],
 };

@@ -73,6 +73,10 @@ function bodyOf(factory: Factory, toPort: number): string {
       return "{scrapers: {load: }}";
     case "basicauth":
       return "{client_auth: {username: ann}}";
+    case "zipkin":
+      return factory.kind === "receiver"
+        ? `{endpoint: "127.0.0.1:${toPort}"}`
+        : `{endpoint: "http://127.0.0.1:${toPort}/api/v2/spans", ${FAST_RETRY}}`;
     case "headers_setter":
       return "{headers: [{key: a, value: b}]}";
     case "oauth2client":

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  type AuthConfig,
+  type ClientAuthenticator,
+  clientAuthenticator,
+} from "../component/auth.ts";
+import type { Exporter, ExporterSettings, Host } from "../component/component.ts";
+import { AgentError, messageOf } from "../component/errors.ts";
+import type { Headers, TlsClientConfig } from "../config/types.ts";
+import type { Batch } from "../model/batch.ts";
+import {
+  createQueuedExporter,
+  type RetryConfig,
+  type SendingQueueConfig,
+} from "../pipeline/export-helper.ts";
+import { compress, type Encoding } from "./compression.ts";
+import { userAgent } from "./export-log.ts";
+import { type HttpAnswer, HttpClient } from "./http-client.ts";
+import { loadClientTls } from "./tls.ts";
+
+export interface HttpExporterConfig {
+  readonly compression: Encoding;
+  readonly tls: TlsClientConfig;
+  readonly headers: Headers;
+  readonly auth?: AuthConfig | null | undefined;
+  readonly timeout: number;
+  readonly idle_conn_timeout: number;
+  readonly max_idle_conns: number;
+  readonly sending_queue: SendingQueueConfig;
+  readonly retry_on_failure: RetryConfig;
+}
+
+export interface HttpExporterForm {
+  readonly url: URL;
+  readonly contentType: string;
+  /** The body of a batch. Throws `AgentError` when there is none. */
+  encode(batch: Batch): Uint8Array;
+  /** What a successful answer says besides; throws `AgentError` when that is a failure. */
+  accept?(answer: HttpAnswer): void;
+}
+
+const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** An exporter that posts each batch to one URL. */
+export function createHttpExporter(
+  settings: ExporterSettings,
+  config: HttpExporterConfig,
+  form: HttpExporterForm,
+): Exporter {
+  const { url } = form;
+  const own = {
+    "user-agent": userAgent(settings.buildInfo.version),
+    ...Object.fromEntries(
+      [...config.headers].map(([name, value]) => [name.toLowerCase(), value.reveal()]),
+    ),
+    "content-type": form.contentType,
+    ...(config.compression === "none" ? {} : { "content-encoding": config.compression }),
+  };
+  let client: HttpClient | undefined;
+  let authenticator: ClientAuthenticator | undefined;
+  const start = async (host: Host): Promise<void> => {
+    authenticator = clientAuthenticator(host, config.auth);
+    client = new HttpClient({
+      tls: url.protocol === "https:" ? await loadClientTls(config.tls) : undefined,
+      idleTimeoutMs: config.idle_conn_timeout,
+      idleSocketsMax: config.max_idle_conns,
+    });
+  };
+  const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
+    if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
+    const body = await compress(config.compression, form.encode(batch));
+    const changes = await authenticator?.authorization({ headers: own, metadata: batch.metadata });
+    const answer = await client.post(url, merged(own, changes), body, abort).catch((cause) => {
+      throw failure(url, messageOf(cause), { retryable: true });
+    });
+    if (answer.status < 200 || answer.status > 299) {
+      const retryable = RETRYABLE.has(answer.status);
+      throw failure(url, `HTTP status ${answer.status}`, { retryable });
+    }
+    form.accept?.(answer);
+  };
+  const helper = {
+    timeoutMs: config.timeout,
+    sendingQueue: config.sending_queue,
+    retryOnFailure: config.retry_on_failure,
+  };
+  const shutdown = async (): Promise<void> => client?.close();
+  return createQueuedExporter(settings, helper, push, { start, shutdown });
+}
+
+function merged(
+  headers: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string | undefined>> | undefined,
+): Readonly<Record<string, string>> {
+  if (changes === undefined) return headers;
+  const all = Object.entries({ ...headers, ...changes });
+  return Object.fromEntries(
+    all.filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+/** Without what a URL may hold in front of its host or behind its path. */
+function failure(url: URL, what: string, options: { readonly retryable: boolean }): AgentError {
+  return new AgentError("BS_EXPORT", `Post "${url.origin}${url.pathname}": ${what}`, options);
+}
