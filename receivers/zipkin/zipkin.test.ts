@@ -64,7 +64,9 @@ test("JSON, packed JSON and protobuf give the same spans", async (context) => {
   const answers = [
     await post(json),
     await post(gzipSync(json), { "content-encoding": "gzip" }),
-    await post(Buffer.from(encodeZipkinProto([SPAN, SPAN])), { "content-type": "application/x-protobuf" }),
+    await post(Buffer.from(encodeZipkinProto([SPAN, SPAN])), {
+      "content-type": "application/x-protobuf",
+    }),
   ];
   assert.deepEqual(
     answers.map(({ status }) => status),
