@@ -28,6 +28,7 @@ export const LINEAGE_GOROUTINE = 2;
 export const LINEAGE_PYTHON = 3;
 export const LINEAGE_JAVA = 4;
 export const LINEAGE_NODE = 5;
+export const LINEAGE_NODE_NOW = 6;
 export const WIRE_PROTOCOL_UNKNOWN = 0;
 export const WIRE_PROTOCOL_HTTP1 = 1;
 export const WIRE_PROTOCOL_REDIS = 2;

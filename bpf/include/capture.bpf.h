@@ -81,7 +81,7 @@ static __always_inline void ask_node(struct call *call, const struct wire_runtim
 		origin->position = last->position;
 	}
 	call->lineage = node_asks(runtime, &state->own, origin);
-	if (call->lineage == LINEAGE_NODE) {
+	if (call->lineage >= LINEAGE_NODE) {
 		call->trigger_socket = origin->socket;
 		call->trigger_position = origin->position;
 	}

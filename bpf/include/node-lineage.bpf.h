@@ -134,7 +134,7 @@ __noinline int node_asks(const struct wire_runtime *runtime, struct node_own *ow
 		return LINEAGE_NONE;
 	/* A queue of the application's own, of promises or of callbacks, looks like this, too. */
 	if (ids.trigger == 0 || (ids.trigger >= before.first && ids.trigger <= before.last))
-		return LINEAGE_NONE;
+		return LINEAGE_NODE_NOW;
 	turn = turn_of(turns, ids.trigger);
 	if (!turn)
 		return LINEAGE_UNKNOWN;

@@ -41,6 +41,7 @@
 #define LINEAGE_PYTHON 3    /* the same of the interpreter's context */
 #define LINEAGE_JAVA 4	    /* the same of the task, by our agent in the JVM */
 #define LINEAGE_NODE 5	    /* trigger_ is what the thread had read when it made the request */
+#define LINEAGE_NODE_NOW 6  /* the same, and no agent's queue had it since: what it read last */
 
 struct wire_header {
 	__u16 kind;

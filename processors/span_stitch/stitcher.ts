@@ -16,6 +16,7 @@ import {
   type UnlinkedReason,
 } from "./evidence/judge.ts";
 import type { Groups } from "./groups.ts";
+import { hintOf } from "./inference/hint.ts";
 import { type Answer, Inference } from "./inference/inference.ts";
 import { hasContext, StitchKey } from "./key.ts";
 import {
@@ -221,8 +222,9 @@ export class Stitcher {
 
   /** Nothing but times may say what caused the call in `row`. */
   #infer(row: number, key: StitchKey, reason: UnlinkedReason): void {
-    const { nowMs } = this.#settler;
-    if (this.inference?.ask(row, key, reason, nowMs) === true) this.#holdLong(row);
+    const hint = hintOf(key, this.#tables.nodes);
+    const isAsked = this.inference?.ask(row, key, reason, hint, this.#settler.nowMs);
+    if (isAsked === true) this.#holdLong(row);
     else this.#settler.top(row, reason);
   }
 

@@ -17,6 +17,8 @@ export class ConnectionPool {
   /** The most connections that it had, and calls that found all of so many busy. */
   #peak = 0;
   #fullCalls = 0;
+  /** The runtime said of a call that it had waited for a connection of this pool. */
+  isKnownToQueue = false;
 
   constructor(onEmpty: () => void) {
     this.#onEmpty = onEmpty;

@@ -4,6 +4,7 @@ import {
   LINEAGE_GOROUTINE,
   LINEAGE_JAVA,
   LINEAGE_NODE,
+  LINEAGE_NODE_NOW,
   LINEAGE_PYTHON,
   LINEAGE_UNKNOWN,
   WIRE_PROTOCOL_HTTP2,
@@ -30,7 +31,7 @@ import {
 import type { StitchFacts } from "../../src/spans/span-encoder.ts";
 import type { Account } from "./account.ts";
 import type { Connection, ConnectionEvents } from "./connection.ts";
-import { ConnectionPools } from "./connection-pool.ts";
+import { type ConnectionPool, ConnectionPools } from "./connection-pool.ts";
 import type { ConnectionTable } from "./connection-table.ts";
 import { DatagramNames } from "./datagram-names.ts";
 import type { DataCursor } from "./decode.ts";
@@ -162,7 +163,7 @@ export class ExchangeTracker implements ConnectionEvents {
       const startNs = peer.startOf(exchange.requestPosition - excessOf(connection));
       if (startNs < exchange.startNs) exchange.startNs = startNs;
     }
-    if (cursor.lineage === LINEAGE_NODE) {
+    if (cursor.lineage >= LINEAGE_NODE) {
       this.#resolveTrigger(connection, link);
       if (link.triggerKind !== TRIGGER_NONE) link.triggerKind |= TRIGGER_ASYNC_ID;
     } else if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
@@ -171,12 +172,25 @@ export class ExchangeTracker implements ConnectionEvents {
     if ((link.flags & KEY_SLEPT) !== 0 && thread.process.requests.isUnsettled(exchange.startNs)) {
       link.openServerRequests++;
     }
-    const isFull = connection.pool?.mayQueue(connection, thread.process.open) === true;
-    if (isFull && connection.pool !== undefined && cursor.lineage !== LINEAGE_NODE) {
-      link.flags |= KEY_POOL_BUSY;
-      link.poolConnections = connection.pool.connections;
-    }
-    connection.pool?.setBusy(connection, true);
+    if (connection.pool !== undefined) this.#lookAtPool(connection.pool, connection, thread, link);
+  }
+
+  /** May the call have waited for its connection? A runtime that tells of its queue tells both ways. */
+  #lookAtPool(
+    pool: ConnectionPool,
+    connection: Connection,
+    thread: Thread,
+    link: ExchangeLink,
+  ): void {
+    const { lineage } = this.#options.cursor;
+    const isFull = pool.mayQueue(connection, thread.process.open);
+    pool.setBusy(connection, true);
+    if (lineage === LINEAGE_NODE) pool.isKnownToQueue = true;
+    const isKnown =
+      lineage === LINEAGE_NODE || (lineage === LINEAGE_NODE_NOW && pool.isKnownToQueue);
+    if (!isFull || isKnown) return;
+    link.flags |= KEY_POOL_BUSY;
+    link.poolConnections = pool.connections;
   }
 
   #openInProcess(connection: Connection, exchange: Exchange, link: ExchangeLink): void {

@@ -246,7 +246,11 @@ export class JointState {
   #score(parent: number, children: readonly number[]): number {
     this.#work += 1 + children.length;
     const handled = this.#problem.parents[parent];
-    return handled === undefined ? 0 : handled.model.score(handled, children, this.#problem);
+    if (handled === undefined) return 0;
+    const { hint, hintNats } = this.#problem;
+    let nats = 0;
+    for (const child of children) if (hint[child] === parent) nats += hintNats[child] ?? 0;
+    return nats + handled.model.score(handled, children, this.#problem);
   }
 
   #place(child: number, parent: number): void {
@@ -404,7 +408,8 @@ export class JointState {
     list.push(child);
     const gain = handled.model.prefixGain(handled, list, this.#problem);
     list.pop();
-    return gain;
+    const isHinted = this.#problem.hint[child] === parent;
+    return isHinted ? gain + (this.#problem.hintNats[child] ?? 0) : gain;
   }
 
   #allMay(children: readonly number[], parent: number): boolean {

@@ -273,3 +273,31 @@ test("fan-outs of a thousand calls that overlap: all are answered, few calls sai
   );
   assert.ok(wrong.length < 0.01 * links.length, `${wrong.length} wrong of ${links.length}`);
 });
+
+test("what weaker evidence says is weighed by how often it is right, which is learnt", () => {
+  // Requests that begin together and make one call at any time: times tell nothing.
+  const handle = (random: Random): Handling => {
+    const startUs = 1000 + 50_000 * random();
+    return { calls: [{ operation: "a", startUs, endUs: startUs + 2000 }], endUs: 60_000 };
+  };
+  for (const [right, said] of [
+    [0.97, "most"],
+    [0.25, "few"],
+  ] as const) {
+    const story = tell(1200, 20_000, 31, handle);
+    const random = createRandom(7);
+    const hinted = story.outgoing.map((call) => {
+      const truth = story.parentOf.get(call.id) ?? 0;
+      const open = story.incoming.filter(
+        (one) => one.startUs <= call.startUs && one.endUs >= call.startUs && one.id !== truth,
+      );
+      const other = open[Math.floor(random() * open.length)]?.id ?? truth;
+      return { ...call, hint: { parent: random() < right ? truth : other, kind: 0 } };
+    });
+    const links = answered({ ...story, outgoing: hinted }, 2);
+    const hintOf = new Map(hinted.map((call) => [call.id, call.hint.parent]));
+    const taken = links.filter((link) => link.parent === hintOf.get(link.child)).length;
+    if (said === "most") assert.ok(rightShare(story, links) > 0.93, `${rightShare(story, links)}`);
+    else assert.ok(taken < 0.75 * links.length, `${taken} of ${links.length} hints were believed`);
+  }
+});

@@ -21,6 +21,11 @@ export interface CallTimes {
   readonly workUs?: number;
   /** The times are another host's: a wider tolerance holds. */
   readonly otherClock?: boolean;
+  /**
+   * Of an outgoing call: the id of the incoming one that weaker evidence names, and a number for how it
+   * came by that, 0 to 15. How often such evidence is right is learnt.
+   */
+  readonly hint?: { readonly parent: number; readonly kind: number };
 }
 
 /** A decided outgoing call. */
@@ -279,7 +284,7 @@ export class ServiceInference<C extends CallTimes = CallTimes> {
         this.#windowChildren,
         ({ call }) => call.workUs ?? call.endUs - call.startUs,
       ),
-      candidates: this.#candidates(),
+      ...this.#hinted(this.#candidates(), index),
       fixed: Uint8Array.from(this.#windowChildren, (one) => (one.decided ? 1 : 0)),
       initial: Int32Array.from(this.#windowChildren, (one) =>
         one.parent === undefined ? NONE : (index.get(one.parent) ?? NONE),
@@ -288,6 +293,23 @@ export class ServiceInference<C extends CallTimes = CallTimes> {
         Math.log((this.#model.orphanShare(one.kind) * count) / spanUs),
       ),
     };
+  }
+
+  /** What weaker evidence says, as nats for the parent that it names. */
+  #hinted(
+    candidates: number[][],
+    index: ReadonlyMap<number, number>,
+  ): Pick<WindowProblem, "candidates" | "hint" | "hintNats"> {
+    const hint = new Int32Array(candidates.length).fill(NONE);
+    const hintNats = new Float64Array(candidates.length);
+    for (const [at, child] of this.#windowChildren.entries()) {
+      const parent = index.get(child.call.hint?.parent ?? Number.NaN) ?? NONE;
+      const others = (candidates[at]?.length ?? 0) - 1;
+      if (parent === NONE || others < 1 || candidates[at]?.includes(parent) !== true) continue;
+      hint[at] = parent;
+      hintNats[at] = this.#model.hintNats(child.kind, child.call.hint?.kind ?? 0, others);
+    }
+    return { candidates, hint, hintNats };
   }
 
   /** For each child in order of start, the latest end before it among calls of its kind. */
@@ -363,6 +385,10 @@ export class ServiceInference<C extends CallTimes = CallTimes> {
       const fixed = problem.fixed[child] === 1;
       const parent = (fixed ? problem.initial[child] : solution.sample[child]) ?? NONE;
       if (parent !== NONE) lists[parent]?.push(child);
+      const hint = problem.hint[child] ?? NONE;
+      const { kind, call } = this.#windowChildren[child] ?? {};
+      if (fixed || hint === NONE || kind === undefined || call === undefined) continue;
+      if (call.endUs <= dueUs) this.#model.learnHint(kind, call.hint?.kind ?? 0, parent === hint);
     }
     const done = new Map<HandlerModel, number[]>();
     for (const [index, parent] of problem.parents.entries()) {

@@ -7,6 +7,12 @@ const OPERATIONS_MAX = 1024;
 const ORPHAN_SHARE_MIN = 0.0001;
 const ORPHAN_SHARE_BEFORE = 0.0001;
 const FORGET_CALLS = 1000;
+/** Share of hints that are right before anything is learnt, its weight in examples, and its bounds. */
+const HINT_BEFORE = 0.9;
+const HINT_WEIGHT = 20;
+const HINT_MIN = 0.05;
+const HINT_MAX = 0.995;
+const HINT_KINDS = 16;
 /** Handlers of each place that must be seen before a join is believed, and its exceptions. */
 const JOIN_EXAMPLES = 20;
 const JOIN_EXCEPTIONS = 0.2;
@@ -27,6 +33,7 @@ export class ServiceModel {
   readonly #callers = new Map<number, { share: number; count: number }>();
   readonly #skewsUs = new Map<number, number>();
   readonly #orphanShares = new Map<number, number>();
+  readonly #hints = new Map<number, { share: number; count: number }>();
   /** First examples have been learnt. */
   taught = false;
   /** Handlers that it has seen. */
@@ -102,6 +109,25 @@ export class ServiceModel {
   learnOrphan(kind: number, alone: boolean): void {
     const share = this.#orphanShares.get(kind) ?? ORPHAN_SHARE_BEFORE;
     this.#orphanShares.set(kind, share + ((alone ? 1 : 0) - share) / FORGET_CALLS);
+  }
+
+  /**
+   * By how many nats the parent that a hint names is likelier than each of the `others`: a hint is
+   * right as often as such ones were, else it says nothing of who it is.
+   */
+  hintNats(kind: number, hintKind: number, others: number): number {
+    const learnt = this.#hints.get(HINT_KINDS * kind + hintKind)?.share ?? HINT_BEFORE;
+    const share = Math.min(HINT_MAX, Math.max(HINT_MIN, learnt));
+    return Math.log((share * others) / (1 - share));
+  }
+
+  /** Takes note of whether a hint named the parent. */
+  learnHint(kind: number, hintKind: number, isRight: boolean): void {
+    const key = HINT_KINDS * kind + hintKind;
+    const hint = this.#hints.get(key) ?? { share: HINT_BEFORE, count: HINT_WEIGHT };
+    hint.count = Math.min(FORGET_CALLS, hint.count + 1);
+    hint.share += ((isRight ? 1 : 0) - hint.share) / hint.count;
+    this.#hints.set(key, hint);
   }
 
   refresh(): void {

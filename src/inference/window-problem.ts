@@ -20,6 +20,9 @@ export interface WindowProblem extends ChildColumns {
   readonly parents: readonly Parent[];
   /** Parents each child may have, ascending. */
   readonly candidates: readonly (readonly number[])[];
+  /** The parent that weaker evidence names, or NONE; and the nats by which that is likelier. */
+  readonly hint: Int32Array;
+  readonly hintNats: Float64Array;
   /** 1 where an earlier window decided: the child stays where `initial` says. */
   readonly fixed: Uint8Array;
   /** Parent by child, or NONE: where to start from; read for fixed children only. */

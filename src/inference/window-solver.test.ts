@@ -40,6 +40,8 @@ function problemOf(model: HandlerModel, handlers: Times[], calls: Times[]): Wind
     fixed: new Uint8Array(sorted.length),
     initial: new Int32Array(sorted.length).fill(NONE),
     logOrphan: new Float64Array(sorted.length).fill(-14),
+    hint: new Int32Array(sorted.length).fill(NONE),
+    hintNats: new Float64Array(sorted.length),
   };
 }
 

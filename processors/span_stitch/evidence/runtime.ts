@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  KEY_POOL_BUSY,
   KEY_TRIGGER_OPEN,
   ROLE_CLIENT,
   TRIGGER_GOROUTINE,
@@ -54,13 +55,14 @@ export const requestId: Evidence = {
 
 /**
  * By Node's ids the call was made in the turn of that read, though it may have waited for a connection
- * since: the event loop's rule holds for that turn.
+ * since: the event loop's rule holds for that turn. In a full pool the application may have held
+ * the call back itself, which no id tells.
  */
 export const asyncId: Evidence = {
   name: "async_id",
   target: "trigger",
   offer(key) {
-    if (key.role !== ROLE_CLIENT || !key.isByAsyncId) return 0;
+    if (key.role !== ROLE_CLIENT || !key.isByAsyncId || key.has(KEY_POOL_BUSY)) return 0;
     if (key.triggerKind === TRIGGER_RESPONSE) return 97;
     return key.triggerKind === TRIGGER_REQUEST && key.has(KEY_TRIGGER_OPEN) ? 97 : 0;
   },

@@ -6,6 +6,7 @@ import type { Groups } from "../groups.ts";
 import type { StitchKey } from "../key.ts";
 import { HELD, SETTLED } from "../nodes.ts";
 import type { Tables } from "../settler.ts";
+import type { Hint } from "./hint.ts";
 import { OperationReader } from "./operation.ts";
 import { type Call, ProcessInference } from "./process.ts";
 
@@ -29,6 +30,10 @@ export interface InferenceLimits {
   readonly windowMs: number;
   /** Spans in windows, of all processes. */
   readonly callsMax: number;
+}
+
+function namedBy({ low, high, kind }: Hint): { parent: number; kind: number } {
+  return { parent: idOf(low, high), kind };
 }
 
 /** What was found of the client span in `row`. */
@@ -114,8 +119,16 @@ export class Inference {
     this.#grown(inference);
   }
 
-  /** Takes the client span in `row`; false when its process serves nothing. Answered later, once. */
-  ask(row: number, key: StitchKey, reason: UnlinkedReason, nowMs: number): boolean {
+  /**
+   * Takes the client span in `row`, with the server span that evidence names which is not sure enough;
+   * false when its process serves nothing. Answered later, once. */
+  ask(
+    row: number,
+    key: StitchKey,
+    reason: UnlinkedReason,
+    hint: Hint | undefined,
+    nowMs: number,
+  ): boolean {
     const process = this.#processes.get(this.#keyOf(row, key.pid));
     if (process === undefined || nowMs - process.servedMs > SERVED_MS) return false;
     const { confidenceMin, windowMs } = this.#parts.limits;
@@ -123,7 +136,8 @@ export class Inference {
     const { inference } = process;
     this.#active.add(inference);
     const call = this.#callOf(row, inference, reason, true);
-    inference.outgoing({ ...call, openCount: key.openInProcess }, nowMs);
+    const named = hint === undefined ? {} : { hint: namedBy(hint) };
+    inference.outgoing({ ...call, openCount: key.openInProcess, ...named }, nowMs);
     this.#grown(inference);
     return true;
   }
