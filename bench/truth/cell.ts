@@ -83,7 +83,7 @@ export async function runCell(cell: Cell): Promise<CellResult> {
   const port = started.get("nginx")?.port ?? 0;
   const load = await runLoad({
     ...{ host: "127.0.0.1", port, requests, concurrency, paths: ["/order/{id}"] },
-    totalTimeoutMs: 120_000,
+    ...{ timeoutMs: 60_000, totalTimeoutMs: 120_000 },
   });
   if (load.statuses["200"] !== requests) {
     throw new Error(`${runtime.name}: ${JSON.stringify(load)}\n${started.get("front")?.output()}`);

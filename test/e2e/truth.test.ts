@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runCell } from "../../bench/truth/cell.ts";
 import { RUNTIMES } from "../../bench/truth/runtimes.ts";
+import { jdkSince } from "../support/jdk.ts";
 
 const EXACT: Readonly<Record<string, string>> = {
   go: "goroutine",
@@ -11,6 +12,9 @@ const EXACT: Readonly<Record<string, string>> = {
   aiohttp: "python_context",
   "python-threads": "same_thread",
   "c-pool": "same_thread",
+  "java-agent": "java_task",
+  "java-async-agent": "java_task",
+  ...(jdkSince(21) === undefined ? {} : { "java-virtual-agent": "java_task" }),
 };
 
 /** Where both cores are busy, some calls of these are left unlinked; none is wrong. */
@@ -39,4 +43,13 @@ test("node: 64 requests at once that wait for 8 connections: unknown, and not wr
   // Until the pool is known to be at its limit.
   assert.ok(result.links.wrong <= 10, result.wrong.join("\n"));
   assert.ok(result.links.unlinked > 0);
+});
+
+test("java-submit: 64 requests at once without our agent: unknown, and not wrong", async () => {
+  const runtime = RUNTIMES.find((one) => one.name === "java-submit");
+  assert.ok(runtime);
+  const cell = { runtime, concurrency: 64, connections: 0, requests: 200, inference: false };
+  const { links, wrong } = await runCell(cell);
+  assert.ok(links.wrong < (links.right + links.wrong + links.unlinked) / 100, wrong.join("\n"));
+  assert.ok(links.unlinked > 0);
 });

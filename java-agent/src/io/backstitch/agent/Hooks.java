@@ -168,7 +168,15 @@ public final class Hooks {
 
   /** Before a socket is written to. */
   public static void writing() {
-    if (on) current();
+    if (!on) return;
+    State state = current();
+    if (state.isBetweenTasks()) state.hide();
+  }
+
+  public static void written() {
+    if (!on) return;
+    State state = current();
+    if (state.isBetweenTasks()) state.show();
   }
 
   /** Before the thread waits for any of several sockets. */

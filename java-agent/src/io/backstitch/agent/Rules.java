@@ -47,12 +47,18 @@ final class Rules {
       this.pass = pass;
     }
 
+    /** A method without `this` has nothing else that could be passed. */
+    boolean isForStatic() {
+      return pass == Pass.FIRST || pass == Pass.NOTHING;
+    }
+
     boolean applies(String name, String of) {
       return names.contains(name) && of.startsWith(descriptor);
     }
   }
 
   private static final String CONCURRENT = "java/util/concurrent/";
+  private static final String NETTY = "io/netty/util/concurrent/";
   private static final String TLS = "sun/security/ssl/";
   private static final String HTTP = "jdk/internal/net/http/";
   private static final String CLIENT = HTTP + "HttpClientImpl";
@@ -113,7 +119,8 @@ final class Rules {
               List.of(
                   begin("read readv", "(", "reading", Pass.NOTHING),
                   end("read readv", "(", "read", Pass.RESULT),
-                  begin("write writev", "(", "writing", Pass.NOTHING))),
+                  begin("write writev", "(", "writing", Pass.NOTHING),
+                  end("write writev", "(", "written", Pass.NOTHING))),
           // Up to JDK 12.
           entry(
               "java/net/SocketInputStream",
@@ -122,7 +129,23 @@ final class Rules {
                   end("socketRead", "(", "read", Pass.RESULT))),
           entry(
               "java/net/SocketOutputStream",
-              List.of(begin("socketWrite", "(", "writing", Pass.NOTHING))),
+              List.of(
+                  begin("socketWrite", "(", "writing", Pass.NOTHING),
+                  end("socketWrite", "(", "written", Pass.NOTHING))),
+          entry(
+              NETTY + "SingleThreadEventExecutor",
+              List.of(begin("execute", "(Ljava/lang/Runnable;", "submit", Pass.FIRST))),
+          entry(
+              NETTY + "AbstractEventExecutor",
+              List.of(
+                  begin("safeExecute runTask", "(Ljava/lang/Runnable;)", "enterOther", Pass.FIRST),
+                  end("safeExecute runTask", "(Ljava/lang/Runnable;)", "exit", Pass.NOTHING))),
+          entry(
+              "org/eclipse/jetty/util/thread/QueuedThreadPool",
+              List.of(
+                  begin("execute", "(Ljava/lang/Runnable;)", "submit", Pass.FIRST),
+                  begin("runJob", "(Ljava/lang/Runnable;)", "begin", Pass.FIRST),
+                  end("runJob", "(Ljava/lang/Runnable;)", "idle", Pass.NOTHING))),
           entry(
               CLIENT,
               List.of(begin("registerEvent eventUpdated", "(", "submit", Pass.FIRST))),

@@ -158,6 +158,19 @@ final class State {
     Slots.write(slot, own, parent, since, tlsObject);
   }
 
+  /**
+   * It waits for sockets and is in no task that we know: what it writes may be for a task of its own
+   * queue, as well as for what it has just read.
+   */
+  boolean isBetweenTasks() {
+    return selects && depth == 0;
+  }
+
+  /** As if we were not here. */
+  void hide() {
+    if (slot >= 0) Slots.write(slot, 0, 0, 0, tlsObject);
+  }
+
   private long newId() {
     if (nextId == lastId) {
       nextId = Slots.reserveIds(IDS_AT_ONCE);

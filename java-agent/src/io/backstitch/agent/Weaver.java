@@ -52,14 +52,16 @@ final class Weaver implements ClassFileTransformer {
               int access, String name, String descriptor, String signature, String[] errors) {
             MethodVisitor next =
                 super.visitMethod(access, name, descriptor, signature, errors);
-            if ((access & (Opcodes.ACC_STATIC | Opcodes.ACC_NATIVE | Opcodes.ACC_ABSTRACT)) != 0) {
-              return next;
-            }
+            if ((access & (Opcodes.ACC_NATIVE | Opcodes.ACC_ABSTRACT)) != 0) return next;
+            boolean isStatic = (access & Opcodes.ACC_STATIC) != 0;
             List<Rules.Rule> apply = new ArrayList<>();
-            for (Rules.Rule rule : rules) if (rule.applies(name, descriptor)) apply.add(rule);
+            for (Rules.Rule rule : rules) {
+              boolean isMeant = !isStatic || rule.isForStatic();
+              if (isMeant && rule.applies(name, descriptor)) apply.add(rule);
+            }
             if (apply.isEmpty()) return next;
             count[0]++;
-            return new Method(next, reader.getClassName(), outer, descriptor, apply);
+            return new Method(next, reader.getClassName(), outer, descriptor, isStatic, apply);
           }
         },
         0);
@@ -72,6 +74,8 @@ final class Weaver implements ClassFileTransformer {
     private final String own;
     private final String outer;
     private final String descriptor;
+    /** The local variable of the first argument. */
+    private final int first;
     private final List<Rules.Rule> rules;
 
     Method(
@@ -79,10 +83,12 @@ final class Weaver implements ClassFileTransformer {
         String own,
         String outer,
         String descriptor,
+        boolean isStatic,
         List<Rules.Rule> rules) {
       super(Opcodes.ASM9, next);
       this.own = own;
       this.outer = outer;
+      this.first = isStatic ? 0 : 1;
       this.descriptor = descriptor;
       this.rules = rules;
     }
@@ -112,7 +118,7 @@ final class Weaver implements ClassFileTransformer {
           taken = isThread ? "Ljava/lang/Thread;" : OBJECT;
           break;
         case FIRST:
-          visitVarInsn(Opcodes.ALOAD, 1);
+          visitVarInsn(Opcodes.ALOAD, first);
           taken = OBJECT;
           break;
         case FIRST_TASK:
