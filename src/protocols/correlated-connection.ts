@@ -49,14 +49,17 @@ export interface CorrelatedDialect<Details> extends Framing {
    * a body practically never holds; `weak` for what needs a second frame behind it.
    */
   plausible(bytes: Uint8Array, start: number, end: number, direction: Direction): Detection;
-  /** `headerBytes` of a frame are there, or all of it. A request begins its exchange here. */
-  started(frame: Frame<Details>): void;
+  /**
+   * `headerBytes` of a frame are there, or all of it. A request begins its exchange here, or in
+   * `ended` where it is read once only.
+   */
+  started?(frame: Frame<Details>): void;
   /**
    * The frame is over. For `UNASKED` nothing may have been changed: the same frame can come again.
    */
   ended(frame: Frame<Details>): FrameOutcome;
   /** Frames of this direction are lost, from the one under way on. */
-  lost(direction: Direction): void;
+  lost?(direction: Direction): void;
 }
 
 /** What a connection needs besides its dialect. */
@@ -192,7 +195,7 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
     if (!side.isSeen && this.#isOlder) {
       side.adrift = true;
       side.isLossy = true;
-      this.#dialect.lost(side.direction);
+      this.#dialect.lost?.(side.direction);
       this.#doubt(side, "mid_stream");
       return;
     }
@@ -233,7 +236,7 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
     this.#drop(side, reason);
     side.adrift = true;
     side.isLossy = true;
-    this.#dialect.lost(direction);
+    this.#dialect.lost?.(direction);
     this.#doubt(side, reason);
   }
 
@@ -277,7 +280,7 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
   }
 
   started(frame: Frame<Details>): void {
-    this.#dialect.started(frame);
+    this.#dialect.started?.(frame);
   }
 
   ended(frame: Frame<Details>): boolean {
@@ -316,7 +319,7 @@ export class CorrelatedConnection<Details> implements ConnectionParser, FrameHan
     this.#isReplay = true;
     for (const frame of early) {
       if (this.#ignored !== undefined) break;
-      this.#dialect.started(frame);
+      this.#dialect.started?.(frame);
       if (!this.ended(frame)) this.#refused(this.#sideOf(frame.direction), STOPPED);
     }
     this.#isReplay = false;

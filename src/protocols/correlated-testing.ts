@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ATTR_ERROR_TYPE } from "@opentelemetry/semantic-conventions";
 import { attributeKey, type SpanSink } from "../model/attribute.ts";
-import type { Detection, Direction, Protocol } from "../model/protocol.ts";
+import type { Detection, Protocol } from "../model/protocol.ts";
 import {
   type CorrelatedDialect,
   type FrameOutcome,
@@ -98,10 +98,6 @@ class ToyDialect implements CorrelatedDialect<ToyDetails> {
     asked.details.response = body;
     this.#exchanges.end(asked, frame.endNs);
     return TAKEN;
-  }
-
-  lost(_direction: Direction): void {
-    // Keeps nothing between frames.
   }
 }
 

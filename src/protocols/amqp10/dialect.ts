@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Detection, type Direction, RECEIVED, SENT } from "../../model/protocol.ts";
+import { type Direction, RECEIVED, SENT } from "../../model/protocol.ts";
 import { ByteCursor, type NameTable, readUint16 } from "../byte-cursor.ts";
 import { type CorrelatedDialect, type FrameOutcome, TAKEN } from "../correlated-connection.ts";
 import { type Exchanges, opposite } from "../exchange-table.ts";
@@ -65,17 +65,9 @@ export class Amqp10Dialect implements CorrelatedDialect<MessagingDetails> {
     this.#values = new AmqpValues(new ByteCursor(names));
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<MessagingDetails>): void {
-    // A transfer's delivery is known at its end only.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<MessagingDetails>): FrameOutcome {
     const { bytes, start, end, direction } = frame;

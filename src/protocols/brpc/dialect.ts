@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction } from "../../model/protocol.ts";
+import type { Detection } from "../../model/protocol.ts";
 import { type NameTable, readUint32 } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -75,17 +75,9 @@ export class BrpcDialect implements CorrelatedDialect<RpcDetails> {
     this.#meta = new BrpcMeta(names);
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<RpcDetails>): void {
-    // The meta data are read once, when all of them are there.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<RpcDetails>): FrameOutcome {
     const { bytes, start, end } = frame;
@@ -101,10 +93,6 @@ export class BrpcDialect implements CorrelatedDialect<RpcDetails> {
     exchange.details.method = methodName(meta.service, meta.method);
     exchange.requestEndNs = frame.endNs;
     return TAKEN;
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
   }
 
   #response(frame: Frame<RpcDetails>): FrameOutcome {

@@ -121,10 +121,6 @@ export class CustomDialect implements CorrelatedDialect<RpcDetails> {
     return this.#framing.plausible(bytes, start, end);
   }
 
-  started(_frame: Frame<RpcDetails>): void {
-    // A frame is read once, when its fields are there.
-  }
-
   ended(frame: Frame<RpcDetails>): FrameOutcome {
     const { id, kind } = this.#framing.definition;
     const needsAll = id === undefined || kind === undefined;

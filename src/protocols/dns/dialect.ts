@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction } from "../../model/protocol.ts";
 import { type NameTable, readUint16 } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -106,19 +104,9 @@ export class DnsStreamDialect implements CorrelatedDialect<DnsDetails> {
     return length < HEADER_BYTES ? NOT_A_FRAME : LENGTH_BYTES + length;
   }
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detectOnTcp(bytes, start, end);
-  }
-
-  started(_frame: Frame<DnsDetails>): void {
-    // A message is read once, when all of it is there.
-  }
+  readonly plausible: typeof detectOnTcp = detectOnTcp;
 
   ended(frame: Frame<DnsDetails>): FrameOutcome {
     return this.#inner.message(frame, frame.start + LENGTH_BYTES);
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between messages.
   }
 }

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction } from "../../model/protocol.ts";
 import type { NameTable } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -42,13 +40,9 @@ export class DubboDialect implements CorrelatedDialect<RpcDetails> {
     this.#body = new DubboBody(names);
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
+  readonly plausible: typeof detect = detect;
 
   started(frame: Frame<RpcDetails>): void {
     const { bytes, start } = frame;
@@ -64,10 +58,6 @@ export class DubboDialect implements CorrelatedDialect<RpcDetails> {
     this.#describe(frame, exchange);
     if (isOneWay(bytes, start)) this.#exchanges.end(exchange, frame.endNs);
     return TAKEN;
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
   }
 
   /** Version of Dubbo, path of the service, its version, the method. */

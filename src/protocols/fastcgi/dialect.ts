@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction, ParserOptions } from "../../model/protocol.ts";
+import type { ParserOptions } from "../../model/protocol.ts";
 import { type NameTable, readUint16 } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -51,13 +51,9 @@ export class FastCgiDialect implements CorrelatedDialect<FastCgiDetails> {
     this.#shared = shared;
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
+  readonly plausible: typeof detect = detect;
 
   started(frame: Frame<FastCgiDetails>): void {
     const { bytes, start } = frame;
@@ -78,10 +74,6 @@ export class FastCgiDialect implements CorrelatedDialect<FastCgiDetails> {
     if (type === PARAMS) this.#params(frame, open);
     else if (type === ABORT) open.errorType = "aborted";
     return TAKEN;
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between records.
   }
 
   #answer(frame: Frame<FastCgiDetails>, type: number, id: number): FrameOutcome {

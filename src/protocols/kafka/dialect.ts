@@ -114,10 +114,6 @@ export class KafkaDialect implements CorrelatedDialect<MessagingDetails> {
     return TAKEN;
   }
 
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
-  }
-
   #api(frame: Frame<MessagingDetails>): Api | undefined {
     const { bytes, start, end } = frame;
     if (end - start < REQUEST_HEADER_BYTES) return undefined;

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction } from "../../model/protocol.ts";
 import type { NameTable } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -57,17 +55,9 @@ export class LdapDialect implements CorrelatedDialect<StoreDetails> {
     this.#filter = new FilterText(options.names, options.rawStatements);
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<StoreDetails>): void {
-    // A message is read once, when its beginning is there.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<StoreDetails>): FrameOutcome {
     const { bytes, start, end } = frame;
@@ -77,10 +67,6 @@ export class LdapDialect implements CorrelatedDialect<StoreDetails> {
     }
     const name = requestName(message.tag);
     return name === undefined ? this.#response(frame) : this.#request(frame, name);
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between messages.
   }
 
   #request(frame: Frame<StoreDetails>, name: string): FrameOutcome {

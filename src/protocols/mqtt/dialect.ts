@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Detection, type Direction, RECEIVED, SENT } from "../../model/protocol.ts";
+import { type Direction, RECEIVED, SENT } from "../../model/protocol.ts";
 import { ByteCursor, type NameTable } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -61,17 +61,9 @@ export class MqttDialect implements CorrelatedDialect<MessagingDetails> {
     this.#cursor = new ByteCursor(names);
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return packetLength(bytes, start, end);
-  }
+  readonly frameLength: typeof packetLength = packetLength;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<MessagingDetails>): void {
-    // The packet id of a message stands after its topic: `ended` begins it.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<MessagingDetails>): FrameOutcome {
     const { bytes, start, end } = frame;

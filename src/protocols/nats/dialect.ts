@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Detection, type Direction, SENT } from "../../model/protocol.ts";
+import { type Direction, SENT } from "../../model/protocol.ts";
 import type { NameTable } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -85,9 +85,7 @@ export class NatsDialect implements CorrelatedDialect<MessagingDetails> {
     return payload < 0 || payload > PAYLOAD_BYTES_MAX ? NOT_A_FRAME : length + payload + 2;
   }
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
+  readonly plausible: typeof detect = detect;
 
   started(frame: Frame<MessagingDetails>): void {
     const { bytes, start, end } = frame;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Detection, type Direction, SENT } from "../../model/protocol.ts";
+import { SENT } from "../../model/protocol.ts";
 import { type NameTable, readUint32 } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -27,17 +27,9 @@ export class RocketMqDialect implements CorrelatedDialect<MessagingDetails> {
     this.#header = new RocketHeader(names);
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<MessagingDetails>): void {
-    // The header's JSON is read once, when all of it is there.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<MessagingDetails>): FrameOutcome {
     const { bytes, start, end } = frame;
@@ -48,10 +40,6 @@ export class RocketMqDialect implements CorrelatedDialect<MessagingDetails> {
       return end - start < FRAME_HEADER_BYTES + size ? TAKEN : MALFORMED;
     }
     return header.isResponse ? this.#response(frame) : this.#request(frame);
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
   }
 
   #request(frame: Frame<MessagingDetails>): FrameOutcome {

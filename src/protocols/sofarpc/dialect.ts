@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction } from "../../model/protocol.ts";
 import type { NameTable } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -32,17 +30,9 @@ export class SofaDialect implements CorrelatedDialect<RpcDetails> {
     this.#command = new BoltCommand(names);
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<RpcDetails>): void {
-    // A command is read once, when its header is there.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<RpcDetails>): FrameOutcome {
     const { bytes, start, end } = frame;
@@ -58,10 +48,6 @@ export class SofaDialect implements CorrelatedDialect<RpcDetails> {
     exchange.requestEndNs = frame.endNs;
     if (isOneWay) this.#exchanges.end(exchange, frame.endNs);
     return TAKEN;
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
   }
 
   #response(frame: Frame<RpcDetails>): FrameOutcome {

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-import type { Detection, Direction } from "../../model/protocol.ts";
 import type { NameTable } from "../byte-cursor.ts";
 import {
   type CorrelatedDialect,
@@ -35,17 +33,9 @@ export class ThriftDialect implements CorrelatedDialect<RpcDetails> {
     this.#names = names;
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
-  plausible(bytes: Uint8Array, start: number, end: number): Detection {
-    return detect(bytes, start, end);
-  }
-
-  started(_frame: Frame<RpcDetails>): void {
-    // A message is read once, when its head is there.
-  }
+  readonly plausible: typeof detect = detect;
 
   ended(frame: Frame<RpcDetails>): FrameOutcome {
     const { bytes, start, end } = frame;
@@ -64,10 +54,6 @@ export class ThriftDialect implements CorrelatedDialect<RpcDetails> {
     exchange.requestEndNs = frame.endNs;
     if (type === ONE_WAY) this.#exchanges.end(exchange, frame.endNs);
     return TAKEN;
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between messages.
   }
 
   #reply(frame: Frame<RpcDetails>): FrameOutcome {

@@ -40,9 +40,7 @@ export class ZooKeeperDialect implements CorrelatedDialect<StoreDetails> {
     this.#options = options;
   }
 
-  frameLength(bytes: Uint8Array, start: number, end: number): number {
-    return frameBytes(bytes, start, end);
-  }
+  readonly frameLength: typeof frameBytes = frameBytes;
 
   plausible(bytes: Uint8Array, start: number, end: number, direction: Direction): Detection {
     if (this.#client === undefined) return detect(bytes, start, end);
@@ -51,10 +49,6 @@ export class ZooKeeperDialect implements CorrelatedDialect<StoreDetails> {
     if (length < RESPONSE_HEADER_BYTES || end - start < RESPONSE_HEADER_BYTES) return "no";
     const error = readUint32(bytes, start + 16) | 0;
     return error <= 0 && error >= -200 ? "weak" : "no";
-  }
-
-  started(_frame: Frame<StoreDetails>): void {
-    // A request is read once, when its path is there.
   }
 
   ended(frame: Frame<StoreDetails>): FrameOutcome {
@@ -67,10 +61,6 @@ export class ZooKeeperDialect implements CorrelatedDialect<StoreDetails> {
       else return UNASKED;
     }
     return this.#client === direction ? this.#request(frame) : this.#response(frame);
-  }
-
-  lost(_direction: Direction): void {
-    // Nothing is kept between frames.
   }
 
   #request(frame: Frame<StoreDetails>): FrameOutcome {
