@@ -88,7 +88,7 @@ export async function runCell(cell: Cell): Promise<CellResult> {
   if (load.statuses["200"] !== requests) {
     throw new Error(`${runtime.name}: ${JSON.stringify(load)}\n${started.get("front")?.output()}`);
   }
-  const spans = await agent.spansWhen(requests * expected.length, 12_000);
+  const spans = await agent.spansWhen(requests * expected.length, 40_000);
   const ids = Array.from({ length: requests }, (_, index) => index + 1);
   const verdict = judgeTraces(spans, { ids, spans: expected });
   return {
@@ -109,7 +109,7 @@ async function saidOf(
   await eventually(
     async () => agent.process.output(),
     (text) => services.every((one) => new RegExp(`${message}.*"pid":${one?.pid}\\b`).test(text)),
-    30_000,
+    60_000,
   );
 }
 
