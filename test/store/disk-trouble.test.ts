@@ -2,7 +2,6 @@
 // A disk that is full, read-only or slow: the pipeline goes on, what is lost is counted, the page
 // says it. Whole services in this process, over real file systems.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -13,7 +12,7 @@ import { readOtlpJsonLines } from "../support/otlp-json.ts";
 import { freePorts } from "../support/proc-net.ts";
 import { type ServiceInProcess, startService } from "../support/service-in-process.ts";
 import { openTab, startBrowser } from "../ui/browser.ts";
-import { smallDisk } from "./small-disk.ts";
+import { type SmallDisk, smallDisk } from "./small-disk.ts";
 
 const PATIENCE_MS = 60_000;
 const SPANS_PER_REQUEST = 200;
@@ -167,7 +166,7 @@ test("a disk that becomes read-only: counted and said, and the pipeline goes on"
   await mkdir(directory);
   const disk = await smallDisk(directory);
   try {
-    const bench = await startThenReadOnly(context, directory);
+    const bench = await startThenReadOnly(context, directory, disk);
     await bench.sendUntilDropped("read_only");
     assert.match((await bench.store()).problem ?? "", /^The disk is read-only: /);
     await bench.alert(/The disk is read-only/);
@@ -183,11 +182,15 @@ test("a disk that becomes read-only: counted and said, and the pipeline goes on"
  * A file system with a file that is open for writing stays writable. None is before the first span,
  * but for the agent's own metrics after ten seconds: then it is begun anew.
  */
-async function startThenReadOnly(context: TestContext, directory: string): Promise<Bench> {
+async function startThenReadOnly(
+  context: TestContext,
+  directory: string,
+  disk: SmallDisk,
+): Promise<Bench> {
   for (let attempt = 0; ; attempt++) {
     const bench = await Bench.start(context, directory);
     try {
-      execFileSync("mount", ["-o", "remount,ro", directory], { stdio: "pipe" });
+      await disk.readOnly();
       return bench;
     } catch (error) {
       if (attempt === 5) throw error;

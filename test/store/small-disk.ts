@@ -6,6 +6,8 @@ const run = promisify(execFile);
 
 export interface SmallDisk {
   enlarge(): Promise<void>;
+  /** Rejects while a file there is open for writing. */
+  readOnly(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -14,6 +16,7 @@ export async function smallDisk(path: string): Promise<SmallDisk> {
   await run("mount", ["-t", "tmpfs", "-o", "size=256k,mode=0700", "backstitch-test", path]);
   return {
     enlarge: async () => void (await run("mount", ["-o", "remount,size=4m", path])),
+    readOnly: async () => void (await run("mount", ["-o", "remount,ro", path])),
     remove: async () => void (await run("umount", ["-l", path])),
   };
 }
