@@ -45,6 +45,7 @@ const EXPLANATIONS = new Map([
     "the connection was given to a request that waited for it, and the pool had not been found " +
       "full often enough to be known as limited (receivers/ebpf_l7/connection-pool.ts)",
   ],
+  ["async_id", "the turn in which the request was made was another one's"],
   ["inference", "by its times another request was the likelier cause"],
   ["same_thread", "the thread was handed other work after it had slept"],
 ]);

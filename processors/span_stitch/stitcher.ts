@@ -223,8 +223,8 @@ export class Stitcher {
   /** Nothing but times may say what caused the call in `row`. */
   #infer(row: number, key: StitchKey, reason: UnlinkedReason): void {
     const hint = hintOf(key, this.#tables.nodes);
-    const isAsked = this.inference?.ask(row, key, reason, hint, this.#settler.nowMs);
-    if (isAsked === true) this.#holdLong(row);
+    const { nowMs } = this.#settler;
+    if (this.inference?.ask(row, key, reason, hint, nowMs) === true) this.#holdLong(row);
     else this.#settler.top(row, reason);
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { OVERTAKING_MAX } from "./handler-model.ts";
+import { copyWith, copyWithout, insert } from "./sorted-list.ts";
 import { type Component, NONE, type WindowProblem } from "./window-problem.ts";
 
 /** Proposals that give a child no parent. */
@@ -479,26 +480,4 @@ export class JointState {
     this.#scores[parent] = score;
     this.#changed[parent] = ++this.#changes;
   }
-}
-
-function copyWithout(out: number[], list: readonly number[], left: number): void {
-  out.length = 0;
-  for (const child of list) if (child !== left) out.push(child);
-}
-
-function copyWith(out: number[], list: readonly number[], added: number): void {
-  out.length = 0;
-  for (const child of list) out.push(child);
-  insert(out, added);
-}
-
-/** Keeps `list` ascending. */
-function insert(list: number[], child: number): void {
-  let at = list.length;
-  list.push(child);
-  while (at > 0 && (list[at - 1] ?? 0) > child) {
-    list[at] = list[at - 1] ?? 0;
-    at--;
-  }
-  list[at] = child;
 }
