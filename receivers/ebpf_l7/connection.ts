@@ -97,6 +97,11 @@ export class Connection implements ExchangeEvents {
     this.isNamed = record.isDatagram;
   }
 
+  /** Exchanges that ended. */
+  get endedCount(): number {
+    return this.#ended;
+  }
+
   /** Start numbers as both ends compute them; undefined while it is not known who opened. */
   get localStart(): number | undefined {
     const { side, localStart } = this.record;

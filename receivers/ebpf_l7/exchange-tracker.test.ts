@@ -70,8 +70,14 @@ test("the other end of a connection is known to be unwatched only after a while"
   };
   exchange(0);
   bench.pass(6e9);
-  exchange(1);
-  assert.deepEqual(bench.alone, [false, true]);
+  for (let round = 1; round < 5; round++) exchange(round);
+  assert.deepEqual(bench.alone, [false, false, false, false, true]);
+  bench.connection(2, 2);
+  for (let round = 0; round < 6; round++) {
+    bench.data(2, RECEIVED, round * REQUEST.length, REQUEST);
+    bench.data(2, DATA_SEND, round * RESPONSE.length, RESPONSE);
+  }
+  assert.equal(bench.alone.at(-1), false, "it has just begun");
 });
 
 test("where threads share work, a call has a trigger only while one request is open", () => {

@@ -103,8 +103,9 @@ interface Thread {
 
 /** Links kept for later exchanges. */
 const FREE_LINKS_MAX = 4096;
-/** Longer than records take to be read, whatever the load. */
+/** So long ago and so many exchanges before, a connection's other end would have been met. */
 const ALONE_NS = 5e9;
+const ALONE_EXCHANGES = 4;
 /** Threads and processes without open requests are forgotten beyond so many. */
 const THREADS_MAX = 8192;
 
@@ -428,11 +429,12 @@ function processOf(pid: number): Process {
 
 /**
  * Is the other end not watched for sure? A connection's two ends are announced by their first
- * calls, in any order; of one that was there for a while both would be known.
+ * calls, in any order, and of a connection from before each shows its name by its first requests.
  */
 function isAlone(connection: Connection, exchange: Exchange): boolean {
-  const { sinceNs, record } = connection;
-  return sinceNs > 0 && exchange.startNs - sinceNs > ALONE_NS && !record.isDatagram;
+  const { sinceNs, endedCount, record } = connection;
+  if (sinceNs === 0 || endedCount <= ALONE_EXCHANGES || record.isDatagram) return false;
+  return exchange.startNs - sinceNs > ALONE_NS;
 }
 
 /** How much a client counts the positions of its requests too high. */
