@@ -40,6 +40,7 @@ import { factory as hostMetricsReceiver } from "../receivers/host_metrics/factor
 import { factory as kafkaReceiver } from "../receivers/kafka/factory.ts";
 import { factory as otlpReceiver } from "../receivers/otlp/factory.ts";
 import { factory as pcapReceiver } from "../receivers/pcap/factory.ts";
+import { factory as prometheusReceiver } from "../receivers/prometheus/factory.ts";
 import { factory as replayReceiver } from "../receivers/replay/factory.ts";
 import { factory as zipkinReceiver } from "../receivers/zipkin/factory.ts";
 import type { Factory } from "./component/component.ts";
@@ -51,6 +52,7 @@ export const FACTORIES: readonly Factory[] = [
   hostMetricsReceiver,
   kafkaReceiver,
   pcapReceiver,
+  prometheusReceiver,
   replayReceiver,
   zipkinReceiver,
   memoryLimiterProcessor,

@@ -92,6 +92,8 @@ function bodyOf(factory: Factory, toPort: number): string {
     case "prometheus_remote_write":
       return `{endpoint: "http://127.0.0.1:${toPort}/api/v1/write"}`;
     case "prometheus":
+      if (factory.kind === "receiver") return "{config: {scrape_configs: [{job_name: a}]}}";
+      return '{endpoint: "127.0.0.1:0"}';
     case "health_check":
     case "pprof":
     case "zpages":

@@ -55,7 +55,14 @@ async function startAgent(folder: string, ports: Ports): Promise<RunningProcess>
   const file = join(folder, "agent.yaml");
   writeFileSync(
     file,
-    `receivers: {otlp: {protocols: {http: {endpoint: "127.0.0.1:${ports.otlp}"}}}}
+    `receivers:
+  otlp: {protocols: {http: {endpoint: "127.0.0.1:${ports.otlp}"}}}
+  prometheus:
+    config:
+      scrape_configs:
+        - job_name: itself
+          scrape_interval: 1s
+          static_configs: [{targets: ["127.0.0.1:${ports.prometheus}"]}]
 exporters:
   prometheus: {endpoint: "127.0.0.1:${ports.scraped}", enable_open_metrics: true}
   prometheusremotewrite:
@@ -64,7 +71,7 @@ exporters:
     send_metadata: true
 service:
   telemetry: {metrics: {level: none}}
-  pipelines: {metrics: {receivers: [otlp], exporters: [prometheus, prometheusremotewrite]}}
+  pipelines: {metrics: {receivers: [otlp, prometheus], exporters: [prometheus, prometheusremotewrite]}}
 `,
   );
   const args = ["--config", file];
@@ -180,6 +187,14 @@ test("a real Prometheus has the same values scraped and written", async (context
     assert.equal(value?.[1], "4");
   }
   for (const { metric } of await both("target_info")) assert.equal(metric["host_name"], "h1");
+
+  // What our receiver scraped of Prometheus itself came back to it.
+  const itself = await both('prometheus_build_info{job="itself"}');
+  assert.ok(itself.every(({ value }) => value?.[1] === "1"));
+  assert.ok(
+    (await both('prometheus_http_request_duration_seconds_bucket{job="itself"}')).length > 2,
+  );
+  await both('up{job="itself"} == 1');
 
   const [native] = await query(ports, 'sizes_bytes{how="written"}');
   assert.equal(native?.histogram?.[1].count, "6");
