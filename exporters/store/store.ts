@@ -42,29 +42,7 @@ export function createStoreExporter(settings: ExporterSettings, config: StoreCon
         }),
     });
     writer = opened;
-    const labels = { exporter: id };
-    gauges = [
-      telemetry.observedCounter(
-        "backstitch_store_written_spans",
-        { description: "Spans written to the store's files.", unit: "{span}" },
-        () => opened.written,
-        labels,
-      ),
-      telemetry.gauge(
-        "backstitch_store_capacity",
-        { description: "Bytes that the store's files may have.", unit: "By" },
-        () => config.max_size_mib * MIB,
-        labels,
-      ),
-      ...DROP_REASONS.map((reason) =>
-        telemetry.gauge(
-          "backstitch_store_failing",
-          { description: "1 while the last write to the store failed for this reason.", unit: "1" },
-          () => (opened.failing === reason ? 1 : 0),
-          { ...labels, reason },
-        ),
-      ),
-    ];
+    gauges = publish(settings, opened, config.max_size_mib * MIB);
   };
   const shutdown = async (): Promise<void> => {
     for (const remove of gauges) remove();
@@ -82,4 +60,35 @@ export function createStoreExporter(settings: ExporterSettings, config: StoreCon
     retryOnFailure: retrySchema().parse({ enabled: false }),
   };
   return createQueuedExporter(settings, helper, push, { start, shutdown });
+}
+
+/** What is known of the files, as own metrics; the functions take them away again. */
+function publish(
+  { telemetry, id }: ExporterSettings,
+  writer: StoreWriter,
+  bytesMax: number,
+): readonly (() => void)[] {
+  const labels = { exporter: id };
+  return [
+    telemetry.observedCounter(
+      "backstitch_store_written_spans",
+      { description: "Spans written to the store's files.", unit: "{span}" },
+      () => writer.written,
+      labels,
+    ),
+    telemetry.gauge(
+      "backstitch_store_capacity",
+      { description: "Bytes that the store's files may have.", unit: "By" },
+      () => bytesMax,
+      labels,
+    ),
+    ...DROP_REASONS.map((reason) =>
+      telemetry.gauge(
+        "backstitch_store_failing",
+        { description: "1 while the last write to the store failed for this reason.", unit: "1" },
+        () => (writer.failing === reason ? 1 : 0),
+        { ...labels, reason },
+      ),
+    ),
+  ];
 }
