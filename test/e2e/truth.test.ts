@@ -44,8 +44,8 @@ test("node: 64 requests at once that wait for 8 connections: by their ids, and n
   const byIds = result.evidence.async_id;
   assert.ok(byIds !== undefined && byIds.right >= 100, JSON.stringify(result.evidence));
   assert.equal(byIds.wrong, 0, result.wrong.join("\n"));
-  // One call, and what follows it, while the pools of the application's own are not known to be full.
-  assert.ok(wrong <= 5, result.wrong.join("\n"));
+  // Some calls at the start, and what follows them: until its pools are known to be at their limits.
+  assert.ok(wrong <= 10, result.wrong.join("\n"));
   assert.ok(unlinked < 0.1 * (right + wrong + unlinked), JSON.stringify(result.links));
 });
 
