@@ -47,6 +47,8 @@ export interface JavaAgent {
   /** Address of its table of slots in the JVM. */
   readonly table: bigint;
   readonly methods: number;
+  /** Where its lease is, as the JVM names it. */
+  readonly folder: string;
   /** It unweaves itself within a second. May be called twice, and when the JVM is gone. */
   release(): void;
 }
@@ -82,7 +84,7 @@ export async function loadJavaAgent(pid: number): Promise<JavaAgent> {
       clearInterval(timer);
       release();
     };
-    return { table, methods, release: end };
+    return { table, methods, folder: `/tmp/${name}`, release: end };
   } catch (cause) {
     release();
     throw cause;

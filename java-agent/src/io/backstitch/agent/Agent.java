@@ -118,7 +118,10 @@ public final class Agent {
     if (Thread.currentThread() != watcher) return;
     watcher = null;
     unweave();
+    // Of an agent that was killed: its folder is left to us.
     lease.delete();
+    File folder = lease.getParentFile();
+    if (folder.getName().startsWith(".backstitch-")) folder.delete();
     Channel.publish("off");
   }
 }
