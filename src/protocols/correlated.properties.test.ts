@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
 import { CALL_WRITERS } from "./call-writers.ts";
 import { CASSANDRA } from "./cassandra/protocol.ts";
 import { createToyProtocol, toyFrame } from "./correlated-testing.ts";
@@ -10,6 +10,7 @@ import { KAFKA } from "./kafka/protocol.ts";
 import { MONGODB } from "./mongodb/protocol.ts";
 import { MQTT } from "./mqtt/protocol.ts";
 import { NATS } from "./nats/protocol.ts";
+import { cut, type Piece, playPieces } from "./properties-testing.ts";
 import { PULSAR } from "./pulsar/protocol.ts";
 import { ROCKETMQ } from "./rocketmq/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
@@ -19,10 +20,6 @@ import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 const RUNS = 300;
 const OPTIONS = { ...TEST_OPTIONS, pipelinedMax: 64 };
 
-interface Piece {
-  readonly direction: Direction;
-  readonly text: string;
-}
 /** How a protocol writes request `number` with an id, and the response that carries both. */
 interface Writer {
   readonly protocol: Protocol;
@@ -272,29 +269,8 @@ function converse(writer: Writer, script: readonly Step[]): Piece[] {
   return pieces;
 }
 
-function cut(pieces: readonly Piece[], where: readonly number[]): Piece[] {
-  return pieces.flatMap(({ direction, text }, index) => {
-    const at = Math.floor(text.length * (where[index % where.length] ?? 1));
-    return [text.slice(0, at), text.slice(at)]
-      .filter((part) => part !== "")
-      .map((part) => ({ direction, text: part }));
-  });
-}
-
 function play(writer: Writer, pieces: readonly Piece[], dropped = new Set<number>()): Observed {
-  const observed = new Observed(writer.protocol, OPTIONS);
-  const positions = [0, 0];
-  pieces.forEach(({ direction, text }, index) => {
-    const bytes = Buffer.from(text, "latin1");
-    const position = positions[direction] ?? 0;
-    positions[direction] = position + bytes.length;
-    if (dropped.has(index)) return;
-    observed.parser.data(new TestRecord({ direction, position, bytes, timeNs: index * 1000 }));
-  });
-  observed.parser.close(1e9, 0);
-  assert.equal(observed.openCount, 0);
-  assert.ok(observed.parser.idle);
-  return observed;
+  return playPieces(writer.protocol, OPTIONS, pieces, dropped);
 }
 
 /** How many exchanges have a response: each its own. */

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Direction, type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
+import { type Protocol, RECEIVED, SENT } from "../model/protocol.ts";
 import { CLICKHOUSE } from "./clickhouse/protocol.ts";
 import { MEMCACHED } from "./memcached/protocol.ts";
 import { MYSQL } from "./mysql/protocol.ts";
 import { POSTGRESQL } from "./postgresql/protocol.ts";
+import { cut, type Piece, playPieces } from "./properties-testing.ts";
 import { REDIS } from "./redis/protocol.ts";
 import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 
@@ -15,10 +16,6 @@ import { Observed, TEST_OPTIONS, TestRecord } from "./testing.ts";
 const RUNS = 300;
 const OPTIONS = { ...TEST_OPTIONS, pipelinedMax: 64 };
 
-interface Piece {
-  readonly direction: Direction;
-  readonly text: string;
-}
 /** How a protocol writes request `number`, and a response that carries the number too. */
 interface Writer {
   readonly protocol: Protocol;
@@ -241,30 +238,8 @@ function lagging(writer: Writer, paddings: readonly number[]): Piece[] {
   return pieces;
 }
 
-function cut(pieces: readonly Piece[], fractions: readonly number[]): Piece[] {
-  return pieces.flatMap(({ direction, text }, index) => {
-    const fraction = fractions[index % fractions.length] ?? 1;
-    const at = Math.floor(text.length * fraction);
-    return [text.slice(0, at), text.slice(at)]
-      .filter((part) => part !== "")
-      .map((part) => ({ direction, text: part }));
-  });
-}
-
 function play(writer: Writer, pieces: readonly Piece[], dropped = new Set<number>()): Observed {
-  const observed = new Observed(writer.protocol, { ...OPTIONS });
-  const positions = [0, 0];
-  pieces.forEach(({ direction, text }, index) => {
-    const bytes = Buffer.from(text, "latin1");
-    const position = positions[direction] ?? 0;
-    positions[direction] = position + bytes.length;
-    if (dropped.has(index)) return;
-    observed.parser.data(new TestRecord({ direction, position, bytes, timeNs: index * 1000 }));
-  });
-  observed.parser.close(1e9, 0);
-  assert.equal(observed.openCount, 0);
-  assert.ok(observed.parser.idle);
-  return observed;
+  return playPieces(writer.protocol, { ...OPTIONS }, pieces, dropped);
 }
 
 function assertPaired(writer: Writer, observed: Observed): number {
