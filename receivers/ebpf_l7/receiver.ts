@@ -204,11 +204,7 @@ class Running {
       account: this.#account,
       serviceOf: boundedService(selection),
       protocolsOf: (pid) => selection.process(pid)?.protocols,
-      onTls: (pid, onOpaque) => {
-        if (this.#runtimes?.seesTls(pid) === true) return;
-        if (this.#tls === undefined) onOpaque();
-        else this.#tls.meet(pid, onOpaque);
-      },
+      onTls: (pid, onOpaque) => this.#onTls(pid, onOpaque),
     });
     this.#reader = new RecordReader({
       memory: source.memory,
@@ -227,7 +223,15 @@ class Running {
       onFailure: (error) => this.#report(error),
     });
     this.#onRecord = this.#listener();
-    this.#loop = new DrainLoop({
+    this.#loop = this.#newLoop();
+    this.#publish();
+    this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_INTERVAL_MS);
+    this.#demand = settings.demand.subscribe((isDemanded) => this.#onDemand(isDemanded));
+  }
+
+  #newLoop(): DrainLoop {
+    const { config, source } = this.#options;
+    return new DrainLoop({
       intervalMs: config.drain_interval,
       fillRatio: () => source.pendingBytes() / source.ringBytes,
       drain: (recordsMax) => source.drain(this.#onRecord, recordsMax),
@@ -235,9 +239,12 @@ class Running {
       onTurn: () => this.#reader.startDrain(),
       onFailure: (error) => this.#report(error),
     });
-    this.#publish();
-    this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_INTERVAL_MS);
-    this.#demand = settings.demand.subscribe((isDemanded) => this.#onDemand(isDemanded));
+  }
+
+  #onTls(pid: number, onOpaque: () => void): void {
+    if (this.#runtimes?.seesTls(pid) === true) return;
+    if (this.#tls === undefined) onOpaque();
+    else this.#tls.meet(pid, onOpaque);
   }
 
   refusedProbes(): readonly RefusedProbe[] {
