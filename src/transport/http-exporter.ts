@@ -5,7 +5,7 @@ import {
   clientAuthenticator,
 } from "../component/auth.ts";
 import type { Exporter, ExporterSettings, Host } from "../component/component.ts";
-import { AgentError, messageOf } from "../component/errors.ts";
+import { AgentError } from "../component/errors.ts";
 import type { Headers, TlsClientConfig } from "../config/types.ts";
 import type { Batch } from "../model/batch.ts";
 import {
@@ -16,6 +16,7 @@ import {
 import { compress, type Encoding } from "./compression.ts";
 import { userAgent } from "./export-log.ts";
 import { type HttpAnswer, HttpClient } from "./http-client.ts";
+import { parseRetryAfter, postError, shownUrl, withHeaders } from "./http-post.ts";
 import { loadClientTls } from "./tls.ts";
 
 export interface HttpExporterConfig {
@@ -70,12 +71,11 @@ export function createHttpExporter(
     if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
     const body = await compress(config.compression, form.encode(batch));
     const changes = await authenticator?.authorization({ headers: own, metadata: batch.metadata });
-    const answer = await client.post(url, merged(own, changes), body, abort).catch((cause) => {
-      throw failure(url, messageOf(cause), { retryable: true });
+    const answer = await client.post(url, withHeaders(own, changes), body, abort).catch((cause) => {
+      throw postError(url, cause);
     });
     if (answer.status < 200 || answer.status > 299) {
-      const retryable = RETRYABLE.has(answer.status);
-      throw failure(url, `HTTP status ${answer.status}`, { retryable });
+      throw refusal(url, answer);
     }
     form.accept?.(answer);
   };
@@ -88,18 +88,14 @@ export function createHttpExporter(
   return createQueuedExporter(settings, helper, push, { start, shutdown });
 }
 
-function merged(
-  headers: Readonly<Record<string, string>>,
-  changes: Readonly<Record<string, string | undefined>> | undefined,
-): Readonly<Record<string, string>> {
-  if (changes === undefined) return headers;
-  const all = Object.entries({ ...headers, ...changes });
-  return Object.fromEntries(
-    all.filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
-}
-
-/** Without what a URL may hold in front of its host or behind its path. */
-function failure(url: URL, what: string, options: { readonly retryable: boolean }): AgentError {
-  return new AgentError("BS_EXPORT", `Post "${url.origin}${url.pathname}": ${what}`, options);
+/** A server that is busy may say when to come again. */
+function refusal(url: URL, answer: HttpAnswer): AgentError {
+  const { status } = answer;
+  const retryAfterMs =
+    status === 429 || status === 503 ? parseRetryAfter(answer.header("retry-after")) : undefined;
+  const message = `Post "${shownUrl(url)}": HTTP status ${status}`;
+  return new AgentError("BS_EXPORT", message, {
+    retryable: RETRYABLE.has(status),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
 }
