@@ -110,7 +110,7 @@ const TLS_METHOD = "TLS_method";
 
 const SIGNATURES: readonly Signature[] = [OPENSSL, GNUTLS, NSPR, NSS];
 
-/** The TLS library in a file; undefined when there is none, or its symbols were removed. */
+/** The TLS library in a file; undefined when there is none, or its functions are not found. */
 export function findLibrary(path: string, kinds: ReadonlySet<LibraryKind>): TlsLibrary | undefined {
   const file = ElfFile.open(path);
   try {
