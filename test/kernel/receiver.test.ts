@@ -166,7 +166,7 @@ onward.recv(9999); server.send(RESPONSE); client.recv(9999)`);
   assert.equal(onward?.kind, CLIENT);
   const flags = onward?.key[2] ?? 0;
   assert.equal(flags & (KEY_AT_CONNECT | KEY_TRIGGER_OPEN), KEY_AT_CONNECT | KEY_TRIGGER_OPEN);
-  assert.equal(onward?.key.readUInt32LE(4), 1, "one server request open on the thread");
+  assert.equal(onward?.key.readUInt16LE(4), 1, "one server request open on the thread");
   const cause = watched.spans.find(
     (span) => span.id === onward?.key.subarray(24, 32).toString("hex"),
   );
