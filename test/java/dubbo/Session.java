@@ -28,7 +28,7 @@ public class Session {
     @Override
     public String price(String item, int count) {
       if (item.equals("gone")) throw new SoldOut(item);
-      if (item.equals("slow")) pause(2000);
+      if (item.equals("slow")) pause(3000);
       return item + count;
     }
 
@@ -51,14 +51,17 @@ public class Session {
     return application;
   }
 
-  static <T> ReferenceConfig<T> reference(Class<T> type, String port) {
+  /** A busy machine may take seconds for anything. */
+  static final int PATIENCE_MS = 40_000;
+
+  static <T> ReferenceConfig<T> reference(Class<T> type, String port, int timeoutMs) {
     ReferenceConfig<T> reference = new ReferenceConfig<>();
     reference.setApplication(application());
     reference.setInterface(type);
     reference.setVersion("1.2");
     reference.setScope("remote");
     reference.setUrl("dubbo://127.0.0.1:" + port + "?serialization=hessian2");
-    reference.setTimeout(1000);
+    reference.setTimeout(timeoutMs);
     reference.setRetries(0);
     reference.setCheck(false);
     return reference;
@@ -79,7 +82,7 @@ public class Session {
     System.out.println("ready");
     while (!Files.exists(Path.of(args[1]))) Thread.sleep(20);
     String port = args.length > 2 ? args[2] : args[0];
-    Shop shop = reference(Shop.class, port).get();
+    Shop shop = reference(Shop.class, port, PATIENCE_MS).get();
     if (!shop.price("book", 2).equals("book2")) throw new AssertionError();
     shop.note("x".repeat(20000));
     try {
@@ -89,13 +92,13 @@ public class Session {
       // What the provider threw.
     }
     try {
-      shop.price("slow", 1);
+      reference(Shop.class, port, 500).get().price("slow", 1);
       throw new AssertionError("no error");
     } catch (org.apache.dubbo.rpc.RpcException expected) {
       // It took too long.
     }
     RpcContext.getServiceContext().asyncCall(() -> shop.price("pen", 3)).get();
-    ReferenceConfig<GenericService> unknown = reference(GenericService.class, port);
+    ReferenceConfig<GenericService> unknown = reference(GenericService.class, port, PATIENCE_MS);
     unknown.setInterface("com.example.Nowhere");
     unknown.setGeneric("true");
     try {
