@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
 import { Agent, type IncomingMessage, request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -21,6 +22,8 @@ export interface LoadOptions {
   readonly firstId?: number;
   /** After each answer, before the same connection's next request. Default 0. */
   readonly pauseMs?: number;
+  /** As soon as there is such a file no further request is sent. */
+  readonly stopFile?: string;
   /** For one request. Default 10,000. */
   readonly timeoutMs?: number;
   /** For the whole load; what is left is then counted as errors. Default 60,000. */
@@ -46,6 +49,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let index = next++; index < options.requests; index = next++) {
+      if (options.stopFile !== undefined && existsSync(options.stopFile)) return;
       try {
         const status = await exchange({ options, agent, index, deadline });
         statuses[status] = (statuses[status] ?? 0) + 1;
