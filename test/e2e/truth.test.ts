@@ -17,9 +17,6 @@ const EXACT: Readonly<Record<string, string>> = {
   ...(jdkSince(21) === undefined ? {} : { "java-virtual-agent": "java_task" }),
 };
 
-/** Where both cores are busy, some calls of these are left unlinked; none is wrong. */
-const RARELY_UNKNOWN: ReadonlySet<string> = new Set(["python-threads"]);
-
 for (const [name, evidence] of Object.entries(EXACT)) {
   test(`${name}: 64 requests at once, 8 connections to each server: no trace is wrong, and they are whole`, async () => {
     const runtime = RUNTIMES.find((one) => one.name === name);
@@ -28,10 +25,9 @@ for (const [name, evidence] of Object.entries(EXACT)) {
     const result = await runCell(cell);
     assert.deepEqual(result.wrong, []);
     assert.equal(result.traces.wrong, 0);
-    const leastRight = RARELY_UNKNOWN.has(name) ? 180 : 200;
-    assert.ok(result.traces.right >= leastRight, JSON.stringify(result.traces));
+    assert.equal(result.traces.right, 200, JSON.stringify(result.traces));
     const links = result.evidence[evidence]?.right ?? 0;
-    assert.ok(links >= leastRight * 5, JSON.stringify(result.evidence));
+    assert.ok(links >= 1000, JSON.stringify(result.evidence));
   });
 }
 
