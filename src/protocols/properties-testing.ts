@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import assert from "node:assert/strict";
 import type { Direction, ParserOptions, Protocol } from "../model/protocol.ts";
 import { Observed, TestRecord } from "./testing.ts";
 
@@ -36,7 +35,7 @@ export function playPieces(
     observed.parser.data(new TestRecord({ direction, position, bytes, timeNs: index * 1000 }));
   });
   observed.parser.close(1e9, 0);
-  assert.equal(observed.openCount, 0);
-  assert.ok(observed.parser.idle);
+  if (observed.openCount > 0) throw new Error("An exchange is open after the connection's end.");
+  if (!observed.parser.idle) throw new Error("The parser is not idle after the connection's end.");
   return observed;
 }
