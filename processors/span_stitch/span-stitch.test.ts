@@ -9,6 +9,7 @@ import {
   KEY_SLEPT,
   KEY_TRIGGER_OPEN,
   TRIGGER_GOROUTINE,
+  TRIGGER_JAVA,
   TRIGGER_PYTHON,
   TRIGGER_REQUEST,
   TRIGGER_RESPONSE,
@@ -153,6 +154,7 @@ describe("a client span", () => {
     for (const [triggerKind, evidence] of [
       [TRIGGER_GOROUTINE, "goroutine"],
       [TRIGGER_PYTHON, "python_context"],
+      [TRIGGER_JAVA, "java_task"],
     ] as const) {
       const harness = new Harness({ inference: { enabled: false } });
       const named = { triggerKind, trigger: 9, open: 64 };
