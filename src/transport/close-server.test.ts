@@ -44,6 +44,13 @@ async function halfOpen(context: TestContext, port: number, text: string): Promi
   return socket;
 }
 
+/** Resolves when the other end has closed, in good order or by a reset. */
+function endOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once("end", () => resolve()).once("close", () => resolve());
+  });
+}
+
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS = "\0\0\0\x04\0\0\0\0\0";
 
@@ -59,7 +66,7 @@ describe("a client that never closes does not hold up the end", { concurrency: t
       const server = create();
       const port = await server.start();
       const socket = await halfOpen(context, port, text);
-      const ended = Promise.race([once(socket, "end"), once(socket, "close")]);
+      const ended = endOf(socket);
       await server.shutdown(NEVER);
       await ended;
     });
@@ -94,7 +101,7 @@ test("a client ends although the server reads nothing and never closes", async (
   client.close();
   const [socket] = sockets;
   assert.ok(socket !== undefined);
-  const ended = Promise.race([once(socket, "end"), once(socket, "close")]);
+  const ended = endOf(socket);
   socket.resume();
   await ended;
 });
