@@ -144,21 +144,17 @@ export class Stitcher {
     this.#settler.nowMs = nowMs;
     this.inference?.turn(nowMs);
     let count = 0;
-    for (let row = deadlines.due(LIST_SHORT, nowMs); row !== 0; ) {
+    const due = (list: number): number => deadlines.due(list, nowMs);
+    for (let row = due(LIST_SHORT); row !== 0; row = due(LIST_SHORT)) {
       if (count++ % WARM_ROWS === 0) this.#warmer.waiting(LIST_SHORT);
       this.#shortOver(row);
       this.#drain();
-      row = deadlines.due(LIST_SHORT, nowMs);
     }
     const youngMs = Math.min(YOUNG_MS, waitMaxMs);
-    for (let row = deadlines.due(LIST_YOUNG, nowMs); row !== 0; ) {
+    for (let row = due(LIST_YOUNG); row !== 0; row = due(LIST_YOUNG)) {
       this.#grownOld(row, waitMaxMs - youngMs);
-      row = deadlines.due(LIST_YOUNG, nowMs);
     }
-    for (let row = deadlines.due(LIST_OLD, nowMs); row !== 0; ) {
-      this.#force(row, "wait_max");
-      row = deadlines.due(LIST_OLD, nowMs);
-    }
+    for (let row = due(LIST_OLD); row !== 0; row = due(LIST_OLD)) this.#force(row, "wait_max");
   }
 
   /** Forgets what was sent too long ago. Call when the sender holds no row. */
