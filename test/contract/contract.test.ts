@@ -61,6 +61,8 @@ function bodyOf(factory: Factory, toPort: number): string {
       return `{protocols: {grpc: {endpoint: "127.0.0.1:${toPort}"}}}`;
     case "otlp_grpc":
       return `{endpoint: "127.0.0.1:${toPort}", tls: {insecure: true}, ${FAST_RETRY}}`;
+    case "load_balancing":
+      return `{protocol: {otlp: {tls: {insecure: true}, ${FAST_RETRY}}}, resolver: {static: {hostnames: ["127.0.0.1:${toPort}"]}}}`;
     case "otlp_http":
       return `{endpoint: "http://127.0.0.1:${toPort}", ${FAST_RETRY}}`;
     case "file":
