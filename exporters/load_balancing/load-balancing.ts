@@ -100,6 +100,8 @@ export class LoadBalancing implements Exporter {
       });
       return false;
     }
+    // Nothing in it: nothing to wait for.
+    if (parts.size === 0) batch.receipt?.settle({ kind: "accepted" });
     const receipts = batch.receipt === undefined ? [] : splitReceipt(batch.receipt, parts.size);
     let at = 0;
     for (const [owner, part] of parts) {
