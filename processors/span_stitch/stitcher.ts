@@ -2,6 +2,7 @@
 import {
   KEY_PEER_ABSENT,
   KEY_PEER_OBSERVED,
+  KEY_POOL_BUSY,
   ROLE_SERVER,
   TRIGGER_RESPONSE,
 } from "../../src/model/stitch-key.ts";
@@ -220,7 +221,9 @@ export class Stitcher {
   #infer(row: number, key: StitchKey, reason: UnlinkedReason): void {
     const hint = hintOf(key, this.#tables.nodes);
     const { nowMs } = this.#settler;
-    if (this.inference?.ask(row, key, reason, hint, nowMs) === true) this.#holdLong(row);
+    // What waited in a queue of the application's own begins with somebody else's times.
+    const isTimely = !key.has(KEY_POOL_BUSY);
+    if (isTimely && this.inference?.ask(row, key, reason, hint, nowMs)) this.#holdLong(row);
     else this.#settler.top(row, reason);
   }
 
