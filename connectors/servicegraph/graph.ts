@@ -5,8 +5,8 @@ import {
   type Distribution,
   ExplicitDistribution,
   ExponentialDistribution,
-} from "../span_metrics/distribution.ts";
-import { type Series, SeriesTable, writeCount, writeDurations } from "../span_metrics/series.ts";
+} from "../../src/series/distribution.ts";
+import { type Series, SeriesTable, writeCount, writeDurations } from "../../src/series/series.ts";
 import type { ServiceGraphConfig } from "./config.ts";
 import type { ConnectionType, EdgeEnd } from "./edge-store.ts";
 

@@ -9,22 +9,22 @@ import {
   type SpanView,
   textIn,
 } from "../../src/pdata/span-view.ts";
+import {
+  type Distribution,
+  ExplicitDistribution,
+  ExponentialDistribution,
+} from "../../src/series/distribution.ts";
+import type { Pair } from "../../src/series/pairs.ts";
+import type { Series, SeriesTable } from "../../src/series/series.ts";
 import type { SpanMetricsConfig } from "./config.ts";
 import {
   addToKey,
   dimensionValue,
   type EncodedDimension,
   encodeDimensions,
-  type Pair,
   SeriesKey,
 } from "./dimensions.ts";
-import {
-  type Distribution,
-  ExplicitDistribution,
-  ExponentialDistribution,
-} from "./distribution.ts";
 import { type ResourceMetrics, ResourceTable } from "./resources.ts";
-import type { Series, SeriesTable } from "./series.ts";
 
 const DEFAULT_BUCKETS_MS = [
   2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1000, 1400, 2000, 5000, 10_000, 15_000,

@@ -2,7 +2,6 @@
 import { encodeAnyValue } from "../../src/attributes/any-value.ts";
 import type { AttributeList } from "../../src/attributes/attribute-list.ts";
 import { ProtoWriter } from "../../src/pdata/proto-writer.ts";
-import { varintBytes } from "../../src/pdata/wire.ts";
 import type { Dimension } from "./config.ts";
 
 /** A dimension as bytes. */
@@ -17,30 +16,6 @@ export function encodeDimensions(dimensions: readonly Dimension[]): readonly Enc
     key: Buffer.from(dimension.name),
     default: dimension.default === undefined ? undefined : encodeAnyValue(dimension.default),
   }));
-}
-
-/** One attribute of a data point. */
-export interface Pair {
-  readonly key: Uint8Array;
-  /** An encoded AnyValue. */
-  readonly value: Uint8Array;
-}
-
-/** Writes KeyValues under `tag`. */
-export function writePairs(out: ProtoWriter, tag: number, pairs: readonly Pair[]): void {
-  for (const { key, value } of pairs) {
-    out.reserve(key.length + value.length + 32);
-    const inner =
-      2 + varintBytes(key.length) + key.length + varintBytes(value.length) + value.length;
-    out.byte(tag);
-    out.varint(inner);
-    out.byte(0x0a);
-    out.varint(key.length);
-    out.copy(key, 0, key.length);
-    out.byte(0x12);
-    out.varint(value.length);
-    out.copy(value, 0, value.length);
-  }
 }
 
 /** The values that make a series, as one text that is the same for the same values. */

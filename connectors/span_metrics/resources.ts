@@ -2,9 +2,9 @@
 import { encodeAnyValue } from "../../src/attributes/any-value.ts";
 import { AttributeList } from "../../src/attributes/attribute-list.ts";
 import type { MessageView } from "../../src/pdata/span-view.ts";
-import type { Pair } from "./dimensions.ts";
+import type { Pair } from "../../src/series/pairs.ts";
+import { SeriesTable } from "../../src/series/series.ts";
 import { SeriesKey } from "./dimensions.ts";
-import { SeriesTable } from "./series.ts";
 
 const SERVICE_NAME = Buffer.from("service.name");
 const NONE = encodeAnyValue("");

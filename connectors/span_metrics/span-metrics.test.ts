@@ -8,9 +8,9 @@ import { fromOtlpJson } from "../../src/pdata/json-decode.ts";
 import { toOtlpJson } from "../../src/pdata/json-encode.ts";
 import { ProtoWriter } from "../../src/pdata/proto-writer.ts";
 import { REQUESTS } from "../../src/pdata/requests.ts";
+import { ExponentialDistribution } from "../../src/series/distribution.ts";
 import { createMemoryTelemetry } from "../../src/telemetry/memory-telemetry.ts";
 import { configSchema } from "./config.ts";
-import { ExponentialDistribution } from "./distribution.ts";
 import { SpanMetrics } from "./span-metrics.ts";
 
 const text = (key: string, stringValue: string) => ({ key, value: { stringValue } });

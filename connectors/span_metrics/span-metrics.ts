@@ -5,10 +5,15 @@ import { messageOf } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { ProtoWriter } from "../../src/pdata/proto-writer.ts";
 import { ThrottledLog } from "../../src/pipeline/throttled-log.ts";
+import {
+  type Series,
+  type SeriesTable,
+  writeCount,
+  writeDurations,
+} from "../../src/series/series.ts";
 import { Aggregator } from "./aggregator.ts";
 import type { SpanMetricsConfig } from "./config.ts";
 import type { ResourceMetrics } from "./resources.ts";
-import { type Series, type SeriesTable, writeCount, writeDurations } from "./series.ts";
 
 const SCOPE = "spanmetricsconnector";
 const DELTA = 1;

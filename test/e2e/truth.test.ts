@@ -37,7 +37,7 @@ test("node: 64 requests at once that wait for 8 connections: by their ids, and n
   const cell = { runtime, concurrency: 64, connections: 8, requests: 200, inference: false };
   const result = await runCell(cell);
   const { right, wrong, unlinked } = result.links;
-  const byIds = result.evidence.async_id;
+  const byIds = result.evidence["async_id"];
   assert.ok(byIds !== undefined && byIds.right >= 100, JSON.stringify(result.evidence));
   assert.equal(byIds.wrong, 0, result.wrong.join("\n"));
   // Some calls at the start, and what follows them: until its pools are known to be at their limits.

@@ -127,10 +127,8 @@ export async function startClickHouse(): Promise<DatabaseServer> {
   const users = join(folder, "users.xml");
   const user =
     "<password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>";
-  writeFileSync(
-    users,
-    `<yandex><profiles><default/></profiles><users><default>${user}</default></users><quotas><default/></quotas></yandex>`,
-  );
+  const defaults = "<profiles><default/></profiles><quotas><default/></quotas>";
+  writeFileSync(users, `<yandex>${defaults}<users><default>${user}</default></users></yandex>`);
   return await startServer(folder, (port) => {
     const settings = {
       logger: "<level>none</level>",

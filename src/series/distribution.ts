@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
+import type { ProtoWriter } from "../pdata/proto-writer.ts";
 
 /** Fields of HistogramDataPoint and ExponentialHistogramDataPoint that their kind decides. */
 export interface Distribution {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ProtoWriter } from "../../src/pdata/proto-writer.ts";
-import { type Pair, writePairs } from "./dimensions.ts";
+import type { ProtoWriter } from "../pdata/proto-writer.ts";
 import type { Distribution } from "./distribution.ts";
+import { type Pair, writePairs } from "./pairs.ts";
 
 const DATA_POINTS = 0x0a;
 const START_TIME = 0x11;
