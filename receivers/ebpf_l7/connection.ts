@@ -188,7 +188,7 @@ export class Connection implements ExchangeEvents {
 
   /** What is not understood of it may be a request. */
   get mayServeUnknown(): boolean {
-    return this.role !== "client" && this.#ended === 0;
+    return this.role !== "client" && this.record.side !== "opener" && this.#ended === 0;
   }
 
   begin(exchange: Exchange): void {

@@ -10,7 +10,7 @@ import {
   WIRE_PROTOCOL_HTTP2,
 } from "../../bpf/generated/wire.ts";
 import type { ProcessSelection } from "../../src/model/process.ts";
-import type { Exchange, LossReason } from "../../src/model/protocol.ts";
+import { type Exchange, type LossReason, SENT } from "../../src/model/protocol.ts";
 import {
   KEY_AT_CONNECT,
   KEY_PEER_ABSENT,
@@ -169,9 +169,9 @@ export class ExchangeTracker implements ConnectionEvents {
       if (link.triggerKind !== TRIGGER_NONE) link.triggerKind |= TRIGGER_ASYNC_ID;
     } else if (cursor.lineage > LINEAGE_UNKNOWN) this.#resolveLineage(link);
     else if (this.#threadTells(thread)) this.#resolveTrigger(connection, link);
-    // What woke the thread may be of a request that was read before.
-    if ((link.flags & KEY_SLEPT) !== 0 && thread.process.requests.isUnsettled(exchange.startNs)) {
-      link.openServerRequests++;
+    // What woke the thread may be of a request that could not be followed.
+    if ((link.flags & KEY_SLEPT) !== 0) {
+      link.openServerRequests += thread.process.requests.unreadCount(exchange.startNs);
     }
     if (connection.pool !== undefined) this.#lookAtPool(connection.pool, connection, thread, link);
   }
@@ -202,6 +202,7 @@ export class ExchangeTracker implements ConnectionEvents {
       link.isNamed = true;
     }
     link.generation = process.requests.open(exchange.startNs);
+    process.requests.follows(connection);
     if (connection.isFromBefore(exchange)) process.requests.foundUnknown(exchange.startNs);
   }
 
@@ -264,7 +265,9 @@ export class ExchangeTracker implements ConnectionEvents {
   lost(connection: Connection, reason: LossReason): void {
     const { cursor } = this.#options;
     if (reason === "mid_stream" && connection.mayServeUnknown) {
-      this.#process(cursor.pid).requests.foundUnknown(cursor.timeNs);
+      const record = connection.replayed ?? cursor;
+      const isAnswered = record.direction === SENT;
+      this.#process(cursor.pid).requests.unread(connection, isAnswered, cursor.timeNs);
     }
     this.#options.account.unpaired(reason);
   }

@@ -29,6 +29,21 @@ test("what is open for more than ten seconds does not count, nor does its end", 
   assert.equal(requests.count(500 * SECOND), 0);
 });
 
+test("a request that cannot be followed counts until its response, or what follows it", () => {
+  const requests = new OpenRequests();
+  const [one, other] = [{}, {}];
+  requests.unread(one, false, 100 * SECOND);
+  requests.unread(other, false, 101 * SECOND);
+  assert.equal(requests.unreadCount(101 * SECOND), 2);
+  assert.equal(requests.count(101 * SECOND), 2);
+  requests.unread(one, true, 102 * SECOND);
+  assert.equal(requests.unreadCount(102 * SECOND), 1);
+  requests.follows(other);
+  assert.equal(requests.unreadCount(102 * SECOND), 0);
+  requests.unread(one, false, 103 * SECOND);
+  assert.equal(requests.unreadCount(113 * SECOND), 0, "at most ten seconds");
+});
+
 test("there may be one more that is not known, until nothing lasts so long", () => {
   const requests = new OpenRequests();
   requests.open(100 * SECOND);

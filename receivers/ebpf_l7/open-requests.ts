@@ -20,6 +20,8 @@ export class OpenRequests {
   #old = 0;
   #unknownNs = Number.NEGATIVE_INFINITY;
   #longestNs = 0;
+  /** Connections whose last request was read and not understood, and when; oldest first. */
+  readonly #unread = new Map<object, number>();
 
   /** A request has been read; gives what `close` wants to know of it. */
   open(nowNs: number): number {
@@ -44,6 +46,27 @@ export class OpenRequests {
     this.#unknownNs = nowNs;
   }
 
+  /** A request came on `connection` that could not be followed; `isAnswered`: its response did. */
+  unread(connection: object, isAnswered: boolean, nowNs: number): void {
+    this.foundUnknown(nowNs);
+    this.#unread.delete(connection);
+    if (!isAnswered) this.#unread.set(connection, nowNs);
+  }
+
+  /** From here on its requests are followed: what was before is answered. */
+  follows(connection: object): void {
+    this.#unread.delete(connection);
+  }
+
+  /** Requests that are surely there and not followed. */
+  unreadCount(nowNs: number): number {
+    for (const [connection, sinceNs] of this.#unread) {
+      if (nowNs - sinceNs < UNSETTLED_MAX_NS) break;
+      this.#unread.delete(connection);
+    }
+    return this.#unread.size;
+  }
+
   isUnsettled(nowNs: number): boolean {
     const longestNs = this.#longestNs === 0 ? UNSETTLED_MAX_NS : UNSETTLED_TIMES * this.#longestNs;
     return nowNs - this.#unknownNs < Math.min(longestNs, UNSETTLED_MAX_NS);
@@ -51,7 +74,8 @@ export class OpenRequests {
 
   count(nowNs: number): number {
     this.#age(nowNs);
-    return this.#young + this.#old + (this.isUnsettled(nowNs) ? 1 : 0);
+    const unknown = Math.max(this.unreadCount(nowNs), this.isUnsettled(nowNs) ? 1 : 0);
+    return this.#young + this.#old + unknown;
   }
 
   #age(nowNs: number): void {
