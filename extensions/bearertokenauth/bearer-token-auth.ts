@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, timingSafeEqual } from "node:crypto";
-import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { readFileSync } from "node:fs";
 import type {
   ClientAuthenticator,
   HeaderLookup,
@@ -8,15 +8,15 @@ import type {
 } from "../../src/component/auth.ts";
 import type { Settings } from "../../src/component/component.ts";
 import { AgentError, messageOf } from "../../src/component/errors.ts";
+import { followFile } from "../../src/config/follow-file.ts";
 import type { BearerTokenAuthConfig } from "./config.ts";
-
-const FILE_INTERVAL_MS = 2_000;
 
 /** A token in a header, both ways: servers check it, clients send it. */
 export class BearerTokenAuth implements ServerAuthenticator, ClientAuthenticator {
   readonly #config: BearerTokenAuthConfig;
   readonly #settings: Settings;
   readonly #header: string;
+  #unfollow: () => void = () => undefined;
   #tokens: readonly string[] = [];
   #digests: readonly Buffer[] = [];
 
@@ -32,17 +32,19 @@ export class BearerTokenAuth implements ServerAuthenticator, ClientAuthenticator
       this.#use([...(token === undefined ? [] : [token]), ...tokens].map((one) => one.reveal()));
       return;
     }
+    const unfollow = followFile(filename, this.#onChange);
     try {
       this.#read();
     } catch (cause) {
+      unfollow();
       const message = `bearertokenauth: cannot read "${filename}": ${messageOf(cause)}`;
       throw new AgentError("BS_START", message, { cause });
     }
-    watchFile(filename, { interval: FILE_INTERVAL_MS, persistent: false }, this.#onChange);
+    this.#unfollow = unfollow;
   }
 
   async shutdown(): Promise<void> {
-    unwatchFile(this.#config.filename, this.#onChange);
+    this.#unfollow();
   }
 
   async authenticate(header: HeaderLookup): Promise<string | undefined> {

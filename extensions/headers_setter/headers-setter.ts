@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { readFileSync } from "node:fs";
 import {
   type ClientAuthenticator,
   clientAuthenticator,
@@ -8,9 +8,8 @@ import {
 } from "../../src/component/auth.ts";
 import type { Host, Settings } from "../../src/component/component.ts";
 import { AgentError, messageOf } from "../../src/component/errors.ts";
+import { followFile } from "../../src/config/follow-file.ts";
 import type { HeaderRule, HeadersSetterConfig } from "./config.ts";
-
-const FILE_INTERVAL_MS = 2_000;
 
 /** Sets headers of what an exporter sends, also from those of the request that brought the data. */
 export class HeadersSetter implements ClientAuthenticator {
@@ -65,22 +64,22 @@ export class HeadersSetter implements ClientAuthenticator {
     const read = (): void => {
       this.#files.set(path, readFileSync(path, "utf8").trim());
     };
+    this.#watches.push(followFile(path, () => this.#onChange(path, read)));
     try {
       read();
     } catch (cause) {
       const message = `headers_setter: cannot read "${path}": ${messageOf(cause)}`;
       throw new AgentError("BS_START", message, { cause });
     }
-    const onChange = (): void => {
-      try {
-        read();
-      } catch (error) {
-        // The value before stays in force: a file is often replaced in two steps.
-        const fields = { filename: path, error: messageOf(error) };
-        this.#settings.telemetry.logger.error("The value cannot be read", fields);
-      }
-    };
-    watchFile(path, { interval: FILE_INTERVAL_MS, persistent: false }, onChange);
-    this.#watches.push(() => unwatchFile(path, onChange));
+  }
+
+  #onChange(path: string, read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      // The value before stays in force: a file is often replaced in two steps.
+      const fields = { filename: path, error: messageOf(error) };
+      this.#settings.telemetry.logger.error("The value cannot be read", fields);
+    }
   }
 }
