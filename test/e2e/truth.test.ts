@@ -41,7 +41,7 @@ test("node: 64 requests at once that wait for 8 connections: by their ids, and h
   assert.ok(byIds !== undefined && byIds.right >= 100, JSON.stringify(result.evidence));
   assert.equal(byIds.wrong, 0, result.wrong.join("\n"));
   // Some calls at the start, and what follows them: until its pools are known to be at their limits.
-  // Up to 13 of 2,600 were seen.
+  // More than 10 of 2,600 were seen once.
   assert.ok(wrong < 0.02 * (right + wrong), result.wrong.join("\n"));
   assert.ok(unlinked < 0.1 * (right + wrong + unlinked), JSON.stringify(result.links));
 });
