@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ClientAuthenticator, clientAuthenticator } from "../../src/component/auth.ts";
-import type { Exporter, ExporterSettings, Host } from "../../src/component/component.ts";
+import type { Exporter, ExporterSettings } from "../../src/component/component.ts";
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { toOtlpJson } from "../../src/pdata/json-encode.ts";
@@ -8,16 +7,10 @@ import { decodeJsonPartialSuccess, decodePartialSuccess } from "../../src/pdata/
 import { isOtlpSignal, type OtlpSignal, REQUESTS } from "../../src/pdata/requests.ts";
 import { createQueuedExporter } from "../../src/pipeline/export-helper.ts";
 import { compress } from "../../src/transport/compression.ts";
-import { logPartialSuccess, userAgent } from "../../src/transport/export-log.ts";
+import { logPartialSuccess } from "../../src/transport/export-log.ts";
 import { decodeStatus } from "../../src/transport/grpc-status.ts";
-import { type HttpAnswer, HttpClient } from "../../src/transport/http-client.ts";
-import {
-  parseRetryAfter,
-  postError,
-  shownUrl,
-  withHeaders,
-} from "../../src/transport/http-post.ts";
-import { loadClientTls } from "../../src/transport/tls.ts";
+import type { HttpAnswer } from "../../src/transport/http-client.ts";
+import { HttpPoster, parseRetryAfter, shownUrl } from "../../src/transport/http-post.ts";
 import type { OtlpHttpConfig } from "./config.ts";
 
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
@@ -32,26 +25,10 @@ export function createOtlpHttpExporter(
   const { signal } = settings;
   if (!isOtlpSignal(signal)) throw new AgentError("BS_CONFIG", `otlp_http has no ${signal}`);
   const url = signalUrl(signal, config);
-  const headers = requestHeaders(settings, config);
-  let client: HttpClient | undefined;
-  let authenticator: ClientAuthenticator | undefined;
-  const start = async (host: Host): Promise<void> => {
-    authenticator = clientAuthenticator(host, config.auth);
-    client = new HttpClient({
-      tls: url.protocol === "https:" ? await loadClientTls(config.tls) : undefined,
-      idleTimeoutMs: config.idle_conn_timeout,
-      idleSocketsMax: config.max_idle_conns,
-    });
-  };
-  const shutdown = async (): Promise<void> => client?.close();
+  const poster = new HttpPoster(settings, config, { url, fixed: fixedHeaders(config) });
   const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
-    if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
     const body = await compress(config.compression, encode(signal, config.encoding, batch));
-    const request = { headers, metadata: batch.metadata };
-    const sent = withHeaders(headers, await authenticator?.authorization(request));
-    const answer = await client.post(url, sent, body, abort).catch((cause: unknown) => {
-      throw postError(url, cause);
-    });
+    const answer = await poster.post(body, batch, abort);
     if (answer.status < 200 || answer.status > 299) throw answerError(url, answer);
     const isJson = config.encoding === "json";
     const partial = isJson
@@ -64,7 +41,10 @@ export function createOtlpHttpExporter(
     sendingQueue: config.sending_queue,
     retryOnFailure: config.retry_on_failure,
   };
-  return createQueuedExporter(settings, helper, push, { start, shutdown });
+  return createQueuedExporter(settings, helper, push, {
+    start: (host) => poster.start(host),
+    shutdown: () => poster.close(),
+  });
 }
 
 /** A signal's own endpoint as it is, else the common one with the signal's path. */
@@ -81,14 +61,8 @@ export function signalUrl(signal: OtlpSignal, config: OtlpHttpConfig): URL {
   return new URL(base + REQUESTS[signal].httpPath);
 }
 
-function requestHeaders(
-  settings: ExporterSettings,
-  config: OtlpHttpConfig,
-): Readonly<Record<string, string>> {
-  const own = [...config.headers].map(([name, value]) => [name.toLowerCase(), value.reveal()]);
+function fixedHeaders(config: OtlpHttpConfig): Readonly<Record<string, string>> {
   return {
-    "user-agent": userAgent(settings.buildInfo.version),
-    ...Object.fromEntries(own),
     "content-type": CONTENT_TYPES[config.encoding],
     ...(config.compression === "none" ? {} : { "content-encoding": config.compression }),
   };

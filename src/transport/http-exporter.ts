@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  type AuthConfig,
-  type ClientAuthenticator,
-  clientAuthenticator,
-} from "../component/auth.ts";
-import type { Exporter, ExporterSettings, Host } from "../component/component.ts";
+import type { Exporter, ExporterSettings } from "../component/component.ts";
 import { AgentError } from "../component/errors.ts";
-import type { Headers, TlsClientConfig } from "../config/types.ts";
 import type { Batch } from "../model/batch.ts";
 import {
   createQueuedExporter,
@@ -14,19 +8,12 @@ import {
   type SendingQueueConfig,
 } from "../pipeline/export-helper.ts";
 import { compress, type Encoding } from "./compression.ts";
-import { userAgent } from "./export-log.ts";
-import { type HttpAnswer, HttpClient } from "./http-client.ts";
-import { parseRetryAfter, postError, shownUrl, withHeaders } from "./http-post.ts";
-import { loadClientTls } from "./tls.ts";
+import type { HttpAnswer } from "./http-client.ts";
+import { HttpPoster, type HttpPosterConfig, parseRetryAfter, shownUrl } from "./http-post.ts";
 
-export interface HttpExporterConfig {
+export interface HttpExporterConfig extends HttpPosterConfig {
   readonly compression: Encoding;
-  readonly tls: TlsClientConfig;
-  readonly headers: Headers;
-  readonly auth?: AuthConfig | null | undefined;
   readonly timeout: number;
-  readonly idle_conn_timeout: number;
-  readonly max_idle_conns: number;
   readonly sending_queue: SendingQueueConfig;
   readonly retry_on_failure: RetryConfig;
 }
@@ -49,31 +36,14 @@ export function createHttpExporter(
   form: HttpExporterForm,
 ): Exporter {
   const { url } = form;
-  const own = {
-    "user-agent": userAgent(settings.buildInfo.version),
-    ...Object.fromEntries(
-      [...config.headers].map(([name, value]) => [name.toLowerCase(), value.reveal()]),
-    ),
+  const fixed = {
     "content-type": form.contentType,
     ...(config.compression === "none" ? {} : { "content-encoding": config.compression }),
   };
-  let client: HttpClient | undefined;
-  let authenticator: ClientAuthenticator | undefined;
-  const start = async (host: Host): Promise<void> => {
-    authenticator = clientAuthenticator(host, config.auth);
-    client = new HttpClient({
-      tls: url.protocol === "https:" ? await loadClientTls(config.tls) : undefined,
-      idleTimeoutMs: config.idle_conn_timeout,
-      idleSocketsMax: config.max_idle_conns,
-    });
-  };
+  const poster = new HttpPoster(settings, config, { url, fixed });
   const push = async (batch: Batch, abort: AbortSignal): Promise<void> => {
-    if (client === undefined) throw new AgentError("BS_INTERNAL", "the exporter is not started");
     const body = await compress(config.compression, form.encode(batch));
-    const changes = await authenticator?.authorization({ headers: own, metadata: batch.metadata });
-    const answer = await client.post(url, withHeaders(own, changes), body, abort).catch((cause) => {
-      throw postError(url, cause);
-    });
+    const answer = await poster.post(body, batch, abort);
     if (answer.status < 200 || answer.status > 299) {
       throw refusal(url, answer);
     }
@@ -84,8 +54,10 @@ export function createHttpExporter(
     sendingQueue: config.sending_queue,
     retryOnFailure: config.retry_on_failure,
   };
-  const shutdown = async (): Promise<void> => client?.close();
-  return createQueuedExporter(settings, helper, push, { start, shutdown });
+  return createQueuedExporter(settings, helper, push, {
+    start: (host) => poster.start(host),
+    shutdown: () => poster.close(),
+  });
 }
 
 /** A server that is busy may say when to come again. */
