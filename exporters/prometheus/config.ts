@@ -2,10 +2,9 @@
 import { z } from "zod";
 import { type TlsServerConfig, tlsServerSchema } from "../../src/config/tls-server.ts";
 import { duration, type Endpoint, endpoint } from "../../src/config/types.ts";
+import { type TranslationConfig, translationFields } from "../../src/prometheus/translation.ts";
 
-const STRATEGIES = ["UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes"] as const;
-
-export interface PrometheusConfig {
+export interface PrometheusConfig extends TranslationConfig {
   readonly endpoint: Endpoint;
   readonly tls?: TlsServerConfig | null | undefined;
   readonly namespace: string;
@@ -15,8 +14,6 @@ export interface PrometheusConfig {
   readonly metric_expiration: number;
   readonly resource_to_telemetry_conversion: { readonly enabled: boolean };
   readonly enable_open_metrics: boolean;
-  readonly add_metric_suffixes: boolean;
-  readonly translation_strategy?: (typeof STRATEGIES)[number] | undefined;
   readonly without_scope_info: boolean;
 }
 
@@ -40,15 +37,6 @@ export const configSchema: z.ZodType<PrometheusConfig> = z.strictObject({
     .boolean()
     .default(false)
     .describe("Answer in OpenMetrics, with exemplars, to those who accept it."),
-  add_metric_suffixes: z
-    .boolean()
-    .default(true)
-    .describe("Add unit and _total to names. translation_strategy overrides it."),
-  translation_strategy: z
-    .enum(STRATEGIES, {
-      error: `unknown translation strategy, or one that is not supported yet. Write "${STRATEGIES.join('" or "')}"`,
-    })
-    .optional()
-    .describe("How names become Prometheus'."),
+  ...translationFields,
   without_scope_info: z.boolean().default(false).describe("Leave out the labels otel_scope_*."),
 });

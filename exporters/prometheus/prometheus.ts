@@ -8,6 +8,7 @@ import {
   sendingQueueSchema,
 } from "../../src/pipeline/export-helper.ts";
 import { OPENMETRICS_CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE } from "../../src/prometheus/text.ts";
+import { hasSuffixes } from "../../src/prometheus/translation.ts";
 import { type AdminAnswer, AdminServer, text } from "../../src/transport/admin-server.ts";
 import { Accumulator, type LossReason } from "./accumulator.ts";
 import type { PrometheusConfig } from "./config.ts";
@@ -26,11 +27,9 @@ export function createPrometheusExporter(
   settings: ExporterSettings,
   config: PrometheusConfig,
 ): PrometheusExporter {
-  const { translation_strategy: strategy } = config;
   const options = {
     namespace: config.namespace,
-    withSuffixes:
-      strategy === undefined ? config.add_metric_suffixes : !strategy.endsWith("WithoutSuffixes"),
+    withSuffixes: hasSuffixes(config),
     expirationMs: config.metric_expiration,
     seriesMax: SERIES_MAX,
     withResource: config.resource_to_telemetry_conversion.enabled,

@@ -10,10 +10,9 @@ import {
   tlsClientSchema,
 } from "../../src/config/types.ts";
 import { type RetryConfig, retrySchema, timeoutSchema } from "../../src/pipeline/export-helper.ts";
+import { type TranslationConfig, translationFields } from "../../src/prometheus/translation.ts";
 
-const STRATEGIES = ["UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes"] as const;
-
-export interface RemoteWriteConfig {
+export interface RemoteWriteConfig extends TranslationConfig {
   readonly endpoint: URL;
   readonly namespace: string;
   readonly external_labels: Readonly<Record<string, string>>;
@@ -23,8 +22,6 @@ export interface RemoteWriteConfig {
   readonly timeout: number;
   readonly idle_conn_timeout: number;
   readonly max_idle_conns: number;
-  readonly add_metric_suffixes: boolean;
-  readonly translation_strategy?: (typeof STRATEGIES)[number] | undefined;
   readonly send_metadata: boolean;
   readonly remote_write_queue: {
     readonly enabled: boolean;
@@ -67,16 +64,7 @@ export const configSchema: z.ZodType<RemoteWriteConfig> = z.strictObject({
   timeout: timeoutSchema(5_000),
   idle_conn_timeout: duration().default(90_000).describe("Unused connections are closed then."),
   max_idle_conns: z.int().min(0).default(100).describe("Unused connections kept open."),
-  add_metric_suffixes: z
-    .boolean()
-    .default(true)
-    .describe("Add unit and _total to names. translation_strategy overrides it."),
-  translation_strategy: z
-    .enum(STRATEGIES, {
-      error: `unknown translation strategy, or one that is not supported yet. Write "${STRATEGIES.join('" or "')}"`,
-    })
-    .optional()
-    .describe("How names become Prometheus'."),
+  ...translationFields,
   send_metadata: z.boolean().default(false).describe("Send type, help and unit, too."),
   remote_write_queue: queue.describe("What waits to be sent."),
   resource_to_telemetry_conversion: z

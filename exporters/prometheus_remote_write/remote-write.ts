@@ -3,6 +3,7 @@ import type { Exporter, ExporterSettings } from "../../src/component/component.t
 import { AgentError } from "../../src/component/errors.ts";
 import type { Batch } from "../../src/model/batch.ts";
 import { createQueuedExporter, sendingQueueSchema } from "../../src/pipeline/export-helper.ts";
+import { hasSuffixes } from "../../src/prometheus/translation.ts";
 import { HttpPoster, parseRetryAfter, shownUrl } from "../../src/transport/http-post.ts";
 import { snappyEncode } from "../../src/transport/snappy.ts";
 import type { RemoteWriteConfig } from "./config.ts";
@@ -65,10 +66,9 @@ export function createRemoteWriteExporter(
 }
 
 function seriesOptions(config: RemoteWriteConfig): SeriesOptions {
-  const { translation_strategy: strategy, add_metric_suffixes: suffixes } = config;
   return {
     namespace: config.namespace,
-    withSuffixes: strategy === undefined ? suffixes : !strategy.endsWith("WithoutSuffixes"),
+    withSuffixes: hasSuffixes(config),
     withTarget: config.target_info.enabled,
     withResource: config.resource_to_telemetry_conversion.enabled,
     withScope: !config.disable_scope_info,
